@@ -1,0 +1,39 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""What can go wrong between here and the API server."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+
+
+class Unreachable(Failure):
+    """No answer from the API server."""
+
+
+class ApiError(Failure):
+    """The API server answered with an error. ``status`` is the HTTP code, ``reason`` its own word for it."""
+
+    def __init__(self, message: str, status: int, reason: str = "", details: t.Optional[dict[str, t.Any]] = None):
+        super().__init__(message, status=status, reason=reason)
+        self.status = status
+        self.reason = reason
+        self.details = details or {}
+
+    @property
+    def not_found(self) -> bool:
+        return self.status == 404
+
+    @property
+    def conflict(self) -> bool:
+        return self.status == 409
+
+    @property
+    def forbidden(self) -> bool:
+        return self.status == 403

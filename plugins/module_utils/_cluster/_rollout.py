@@ -1,0 +1,79 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""What blocks the pods of an application: asked of the cluster when somebody has waited too long."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import pod_obstacle
+
+LOG_LINES = 3
+LOG_WIDTH = 300
+
+
+def diagnose(cluster: Cluster, namespace: str, selector: str, owners: t.Sequence[str] = ()) -> list[str]:
+    """One phrase for each pod under the label selector that is not ready, from status, events, claims and logs.
+
+    ``owners`` are names of workloads whose own warnings count too (a quota or an admission rule that lets no pod
+    be made). Never raises: what cannot be read is left out.
+    """
+    pods = _read(lambda: cluster.list("v1", "Pod", namespace, labels=selector))
+    events = _read(lambda: cluster.list("v1", "Event", namespace, fields="type=Warning"))
+    by_object: dict[tuple[str, str], list[Object]] = {}
+    for event in events:
+        about = event.get("involvedObject") or {}
+        by_object.setdefault((about.get("kind", ""), about.get("name", "")), []).append(event)
+    found = []
+    for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
+        name = pod["metadata"]["name"]
+        phrase = pod_obstacle(pod, by_object.get(("Pod", name), ()))
+        if phrase:
+            extra = [_last_message(by_object.get(("PersistentVolumeClaim", claim), ())) for claim in _claims(pod)]
+            extra.append(_crash_log(cluster, namespace, pod))
+            found.append(" — ".join([f"{name} {phrase}", *(text for text in extra if text)]))
+    for owner in owners:
+        told = [event for (_kind, name), many in by_object.items() if name == owner for event in many]
+        if not pods and told:
+            found.append(f"{owner}: {_last_message(told)}")
+    return found
+
+
+def _read(call: t.Callable[[], list[Object]]) -> list[Object]:
+    try:
+        return call()
+    except (ApiError, Unreachable):
+        return []
+
+
+def _claims(pod: Object) -> list[str]:
+    volumes = pod.get("spec", {}).get("volumes") or ()
+    return [volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume]
+
+
+def _last_message(events: t.Sequence[Object]) -> str:
+    if not events:
+        return ""
+    last = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    about = last.get("involvedObject") or {}
+    return f"{about.get('kind')} {about.get('name')}: {str(last.get('message', '')).strip()}"
+
+
+def _crash_log(cluster: Cluster, namespace: str, pod: Object) -> str:
+    status = pod.get("status") or {}
+    for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
+        ended_before = "terminated" in container.get("lastState", {})
+        if container.get("restartCount", 0) or ended_before or "terminated" in container.get("state", {}):
+            if container.get("state", {}).get("terminated", {}).get("exitCode") == 0:
+                continue
+            previous = ended_before and "running" not in container.get("state", {})
+            lines = cluster.log_tail(namespace, pod["metadata"]["name"], container["name"], previous, LOG_LINES)
+            if lines:
+                return "last log lines: " + " / ".join(line[:LOG_WIDTH] for line in lines)
+    return ""

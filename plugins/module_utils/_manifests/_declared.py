@@ -1,0 +1,113 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""What the user declares: checked before anything is asked of a cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import normalised
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+
+Object = dict[str, t.Any]
+
+# Later ranks need what earlier ranks make. Within a rank the order does not matter.
+_FIRST = ("Namespace", "CustomResourceDefinition", "StorageClass", "PriorityClass")
+_LAST = ("StatefulSet", "Deployment", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod")
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """Names one object. ``namespace`` is empty for kinds that live outside of namespaces."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+    @property
+    def rank(self) -> int:
+        return 0 if self.kind in _FIRST else 2 if self.kind in _LAST else 1
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratedSecret:
+    """A Secret that is made once: for each key either a given value or a random one of so many characters."""
+
+    name: str
+    keys: t.Mapping[str, t.Mapping[str, t.Any]]
+    labels: t.Mapping[str, str]
+    annotations: t.Mapping[str, str]
+    type: str = "Opaque"
+
+
+def parse_definitions(definition: t.Any) -> list[Object]:
+    """The declared objects as a flat list. Takes one object, a list, a kind List, or YAML text. Raises Failure."""
+    if isinstance(definition, str):
+        import yaml
+
+        try:
+            documents: t.Any = list(yaml.safe_load_all(definition))
+        except yaml.YAMLError as exc:
+            raise Failure(f"definition: expected YAML text, found something that does not parse ({exc}).") from exc
+    else:
+        documents = definition if isinstance(definition, list) else [definition]
+    objects: list[Object] = []
+    for number, document in enumerate(documents, 1):
+        if document in (None, {}, ""):
+            continue
+        if isinstance(document, str) or (isinstance(document, dict) and str(document.get("kind")) == "List"):
+            objects += parse_definitions(document if isinstance(document, str) else document.get("items") or [])
+            continue
+        _check(document, number)
+        objects.append(normalised(document))
+    return objects
+
+
+def _check(document: t.Any, number: int) -> None:
+    where = f"definition: object {number}"
+    if not isinstance(document, dict):
+        raise Failure(f"{where}: expected a Kubernetes object (a dictionary), found {type(document).__name__}.")
+    for field in ("apiVersion", "kind"):
+        if not isinstance(document.get(field), str) or not document[field]:
+            raise Failure(f"{where}: expected a value for {field}, found {document.get(field)!r}.")
+    metadata = document.get("metadata")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
+        raise Failure(f"{where} ({document['kind']}): expected metadata.name to be a text, found none.")
+
+
+def parse_generated(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[GeneratedSecret]:
+    """The Secrets to make once. Raises Failure."""
+    parsed = []
+    for entry in entries:
+        if not entry["keys"]:
+            raise Failure(f"generated_secrets: {entry['name']}: expected at least one entry in keys, found none.")
+        for key, rule in entry["keys"].items():
+            if not isinstance(rule, dict) or not ({"value", "length"} & set(rule)):
+                raise Failure(
+                    f"generated_secrets: {entry['name']}: key {key}: expected 'length' (characters) or 'value', "
+                    f"found {sorted(rule) if isinstance(rule, dict) else type(rule).__name__}."
+                )
+            if set(rule) - {"value", "length", "encoding"} or rule.get("encoding", "alnum") not in ("alnum", "base64"):
+                raise Failure(
+                    f"generated_secrets: {entry['name']}: key {key}: expected only 'value', or 'length' with "
+                    f"'encoding' alnum or base64."
+                )
+        parsed.append(
+            GeneratedSecret(
+                name=entry["name"],
+                keys={key: dict(rule) for key, rule in entry["keys"].items()},
+                labels=entry.get("labels") or {},
+                annotations=entry.get("annotations") or {},
+                type=entry.get("type") or "Opaque",
+            )
+        )
+    return parsed

@@ -1,0 +1,342 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""Asks and changes the cluster for the manifests operation."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import json
+import secrets as random
+import string
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import (
+    FIELD_MANAGER,
+    Changes,
+    Cluster,
+    Object,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import (
+    same_outcome,
+    unchanged,
+    visible_pair,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import GeneratedSecret, Key
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import (
+    Observed,
+    Seen,
+    SeenSecret,
+    plan_absent,
+    plan_present,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step
+
+# Requests in flight at once. The API server's own fairness allows one client far more.
+PARALLEL = 8
+
+T = t.TypeVar("T")
+U = t.TypeVar("U")
+
+
+class Manifests(Operation[Observed]):
+    """Apply or delete a list of objects."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        declared: t.Sequence[Object],
+        *,
+        state: str = "present",
+        namespace: t.Optional[str] = None,
+        create_namespace: bool = False,
+        generated: t.Sequence[GeneratedSecret] = (),
+        manager: str = FIELD_MANAGER,
+        force: bool = False,
+        wait: bool = False,
+        wait_timeout: float = 120,
+    ) -> None:
+        self.cluster = cluster
+        self.state = state
+        self.namespace = namespace or cluster.namespace
+        self.create_namespace = create_namespace
+        self.generated = {self._secret_key(secret.name): secret for secret in generated}
+        self.manager = manager
+        self.force = force
+        self.wait = wait
+        self.wait_timeout = wait_timeout
+        self.declared = self._keyed(declared)
+        self.title = self._title()
+        self._applied: set[Key] = set()
+        self._changes: t.Optional[Changes] = None
+
+    # What is there
+
+    def observe(self) -> Observed:
+        live = self._live()
+        secrets = tuple(_in_parallel(self._see_secret, self.generated)) if self.state == "present" else ()
+        missing: tuple[str, ...] = ()
+        if self.state == "present" and (
+            any(live.get(key) is None for key in self.declared) or any(not secret.exists for secret in secrets)
+        ):
+            missing = self._missing_namespaces()
+            if missing and not self.create_namespace:
+                raise Failure(
+                    f"namespace: {', '.join(missing)} does not exist in the cluster. Create it first, correct the "
+                    "name, or set create_namespace to true."
+                )
+        objects = _in_parallel(lambda key: self._see(key, live.get(key), missing), self.declared)
+        return Observed(tuple(objects), secrets, missing)
+
+    def _live(self) -> dict[Key, Object]:
+        """All declared objects that exist: one list for each kind where a common label allows it."""
+        groups: dict[tuple[str, str, str], list[Key]] = {}
+        for key in self.declared:
+            groups.setdefault((key.api_version, key.kind, key.namespace), []).append(key)
+        found: dict[Key, Object] = {}
+        for part in _in_parallel(self._live_group, list(groups.values())):
+            found.update(part)
+        return found
+
+    def _live_group(self, keys: t.Sequence[Key]) -> dict[Key, Object]:
+        found: dict[Key, Object] = {}
+        first = keys[0]
+        labels = _common_labels([self.declared[key] for key in keys]) if len(keys) > 1 else ""
+        if labels:
+            for item in self.cluster.list(first.api_version, first.kind, first.namespace or None, labels=labels):
+                key = Key(first.api_version, first.kind, first.namespace, item["metadata"]["name"])
+                if key in self.declared:
+                    found[key] = item
+        for key in keys:
+            if key not in found:
+                # Not found by label may also mean that somebody made it without the label.
+                one = self.cluster.get(key.api_version, key.kind, key.name, key.namespace or None)
+                if one:
+                    found[key] = one
+        return found
+
+    def _see(self, key: Key, live: t.Optional[Object], missing: t.Sequence[str]) -> Seen:
+        declared = self.declared[key]
+        if self.state == "absent":
+            return Seen(key, live, declared, changes=live is not None)
+        if key in self._applied or (live and unchanged(declared, live, self.manager)):
+            return Seen(key, live, declared)
+        if key.namespace in missing:
+            return Seen(key, None, declared, changes=True, validated=False)
+        after = self._apply(key, dry_run=True)
+        if live and same_outcome(live, after):
+            return Seen(key, live, declared)
+        return Seen(key, live, declared, after, changes=True)
+
+    def _see_secret(self, key: Key) -> SeenSecret:
+        live = self.cluster.get("v1", "Secret", key.name, key.namespace)
+        there = set((live or {}).get("data") or {})
+        return SeenSecret(key, live is not None, tuple(k for k in self.generated[key].keys if k not in there))
+
+    def _missing_namespaces(self) -> tuple[str, ...]:
+        own = {key.name for key in self.declared if key.kind == "Namespace"}
+        wanted = sorted({key.namespace for key in [*self.declared, *self.generated] if key.namespace} - own)
+        missing = []
+        for name in wanted:
+            try:
+                if self.cluster.get("v1", "Namespace", name) is None:
+                    missing.append(name)
+            except ApiError as error:
+                if not error.forbidden:
+                    raise
+                # An account confined to its namespace may not read it; using it will tell.
+        return tuple(missing)
+
+    # What to do
+
+    def plan(self, observed: Observed) -> t.Union[Plan, Refusal]:
+        if self.state == "absent":
+            return plan_absent(observed, self.wait)
+        return plan_present(observed, self.wait)
+
+    def act(self, steps: t.Sequence[Step], observed: Observed) -> None:
+        _in_parallel(self._act_one, steps)
+
+    def _act_one(self, step: Step) -> None:
+        if step.action == "create-namespace":
+            self.cluster.apply(_namespace_object(step.data["namespace"]), self.manager)
+        elif step.action == "generate":
+            self._generate(step.data["secret"])
+        elif step.action == "delete":
+            seen: Seen = step.data["seen"]
+            uid = seen.live["metadata"]["uid"] if seen.live else None
+            key = seen.key
+            self.cluster.delete(key.api_version, key.kind, key.name, key.namespace or None, uid=uid)
+        else:
+            key = step.data["seen"].key
+            self._apply(key)
+            self._applied.add(key)
+
+    def _apply(self, key: Key, dry_run: bool = False) -> Object:
+        try:
+            return self.cluster.apply(self.declared[key], self.manager, self.force, dry_run)
+        except ApiError as error:
+            raise Failure(_apply_error(key, error), **error.facts) from error
+
+    def _generate(self, seen: SeenSecret) -> None:
+        rules = self.generated[seen.key]
+        data = {name: base64.b64encode(_value(rules.keys[name]).encode()).decode() for name in seen.missing}
+        if seen.exists:
+            current = self.cluster.get("v1", "Secret", seen.key.name, seen.key.namespace) or {}
+            for name in current.get("data") or {}:
+                data.pop(name, None)
+            patch = {"metadata": {"resourceVersion": current["metadata"]["resourceVersion"]}, "data": data}
+            self.cluster.merge("v1", "Secret", seen.key.name, seen.key.namespace, patch)
+            return
+        metadata: Object = {"name": seen.key.name, "namespace": seen.key.namespace}
+        metadata.update({k: dict(v) for k, v in (("labels", rules.labels), ("annotations", rules.annotations)) if v})
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": rules.type, "data": data}
+        try:
+            self.cluster.create(secret)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+            # Somebody else made it in this very moment: theirs is as good, and the only one that counts.
+
+    # Waiting
+
+    def pause(self, seconds: float) -> None:
+        if self._changes is None:
+            kinds = {(key.api_version, key.kind, key.namespace or None, "") for key in self._waited()}
+            self._changes = Changes(self.cluster, sorted(kinds, key=str))
+        self._changes.wait(max(seconds, 2.0))
+
+    def close(self) -> None:
+        if self._changes:
+            self._changes.close()
+
+    def hopeless(self, observed: Observed) -> t.Optional[str]:
+        for seen in observed.objects:
+            text = failed(seen.live) if seen.live and self.state == "present" else None
+            if text:
+                return f"{seen.key} has failed: {text}."
+        return None
+
+    def blocked_by(self, observed: Observed) -> t.Sequence[str]:
+        found: list[str] = []
+        for seen in observed.objects:
+            selector = (seen.live or {}).get("spec", {}).get("selector")
+            if not seen.live or self.state == "absent":
+                found += [f"{seen.key} has finalizers {finalizers}" for finalizers in _finalizers(seen)]
+            elif obstacle(seen.live) and isinstance(selector, dict) and "matchLabels" in selector:
+                labels = ",".join(f"{key}={value}" for key, value in selector["matchLabels"].items())
+                found += diagnose(self.cluster, seen.key.namespace, labels, [seen.key.name])
+        return found
+
+    def _waited(self) -> list[Key]:
+        return [key for key in self.declared if key.rank == 2 or self.state == "absent"] or list(self.declared)
+
+    # What is told
+
+    def facts(self, observed: Observed) -> dict[str, t.Any]:
+        return {
+            "objects": [
+                {
+                    "api_version": seen.key.api_version,
+                    "kind": seen.key.kind,
+                    "namespace": seen.key.namespace or None,
+                    "name": seen.key.name,
+                    "exists": seen.live is not None,
+                    "waits_for": obstacle(seen.live) if seen.live else None,
+                }
+                for seen in observed.objects
+            ]
+        }
+
+    def diff(self, plan: Plan) -> t.Any:
+        shown: list[dict[str, t.Any]] = []
+        for step in plan.changes:
+            seen: t.Optional[Seen] = step.data.get("seen")
+            if seen is None:
+                shown.append({"prepared": f"{step.sentence}\n"})
+                continue
+            after = None if step.action == "delete" else seen.after or seen.declared
+            before, after = visible_pair(seen.live, after)
+            headers = {"before_header": step.sentence, "after_header": step.sentence}
+            shown.append({**headers, "before": before or "", "after": after or ""})
+        return shown
+
+    def _keyed(self, declared: t.Sequence[Object]) -> dict[Key, Object]:
+        """Fill in the namespace and refuse two definitions of one object, which would fight each other."""
+        keyed: dict[Key, Object] = {}
+        for obj in declared:
+            resource = self.cluster.resource(obj["apiVersion"], obj["kind"])
+            metadata = dict(obj["metadata"])
+            if resource.namespaced:
+                metadata.setdefault("namespace", self.namespace)
+            else:
+                metadata.pop("namespace", None)
+            key = Key(obj["apiVersion"], obj["kind"], metadata.get("namespace", ""), metadata["name"])
+            if key in keyed:
+                raise Failure(f"definition: {key} is declared twice. Keep one of the two.")
+            keyed[key] = {**obj, "metadata": metadata}
+        return keyed
+
+    def _secret_key(self, name: str) -> Key:
+        return Key("v1", "Secret", self.namespace, name)
+
+    def _title(self) -> str:
+        workloads = [key.name for key in self.declared if key.rank == 2]
+        return workloads[0] if len(workloads) == 1 else self.namespace
+
+
+def _in_parallel(function: t.Callable[[T], U], items: t.Iterable[T]) -> list[U]:
+    """Results in order. All calls end before the first error is raised, so nothing goes on behind it."""
+    todo = list(items)
+    if len(todo) < 2:
+        return [function(item) for item in todo]
+    with concurrent.futures.ThreadPoolExecutor(min(PARALLEL, len(todo))) as pool:
+        return [future.result() for future in [pool.submit(function, item) for item in todo]]
+
+
+def _common_labels(objects: t.Sequence[Object]) -> str:
+    common = set.intersection(*(set((obj["metadata"].get("labels") or {}).items()) for obj in objects))
+    return ",".join(f"{key}={value}" for key, value in sorted(common))
+
+
+def _namespace_object(name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def _value(rule: t.Mapping[str, t.Any]) -> str:
+    if "value" in rule:
+        return str(rule["value"])
+    alphabet = string.ascii_letters + string.digits + ("+/" if rule.get("encoding") == "base64" else "")
+    return "".join(random.choice(alphabet) for _position in range(int(rule["length"])))
+
+
+def _finalizers(seen: Seen) -> list[str]:
+    found = ((seen.live or {}).get("metadata") or {}).get("finalizers")
+    return [json.dumps(found)] if found else []
+
+
+def _apply_error(key: Key, error: ApiError) -> str:
+    causes = error.details.get("causes") or []
+    fights = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
+    if fights:
+        held = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in fights)
+        return (
+            f"{key}: somebody else manages fields that are declared here ({held}). Leave these fields out of the "
+            "definition, or set force_conflicts to true to take them over."
+        )
+    if error.status == 422:
+        return (
+            f"{key}: the API server does not accept it: {error.message.rstrip('.')}. Correct the definition; where a "
+            "field cannot change in place, the object has to be made anew. It was left as it was."
+        )
+    if error.status == 400:
+        return f"{key}: the API server does not understand it: {error.message.rstrip('.')}. Correct the definition."
+    return f"{key}: {error.message}"

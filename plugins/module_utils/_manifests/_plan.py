@@ -1,0 +1,142 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""From the state of each object to ordered steps. Pure: nothing here asks or changes a cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """One declared object beside the live one.
+
+    ``after`` is what the server would make of it (from a dry run), and None where nothing would change or the server
+    could not be asked yet (``validated`` false: its namespace does not exist).
+    """
+
+    key: Key
+    live: t.Optional[Object] = None
+    declared: t.Optional[Object] = None
+    after: t.Optional[Object] = None
+    changes: bool = False
+    validated: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenSecret:
+    """A generated Secret: whether it is there, and which of its keys are missing."""
+
+    key: Key
+    exists: bool
+    missing: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """One snapshot of everything that is declared."""
+
+    objects: tuple[Seen, ...] = ()
+    secrets: tuple[SeenSecret, ...] = ()
+    #: namespaces that do not exist and will be made
+    missing_namespaces: tuple[str, ...] = ()
+
+
+def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
+    """Make and change what differs, in order; then wait until everything is ready, if asked."""
+    for seen in observed.objects:
+        refusal = _shrinks(seen)
+        if refusal:
+            return refusal
+    steps = [
+        Step("create-namespace", name, f"create Namespace {name}", data={"namespace": name})
+        for name in observed.missing_namespaces
+    ]
+    for secret in observed.secrets:
+        verb = "add the missing keys of" if secret.exists else "create"
+        if secret.missing:
+            what = f"{verb} {secret.key} ({', '.join(secret.missing)}: made once and kept)"
+            steps.append(Step("generate", str(secret.key), what, batch="generate", data={"secret": secret}))
+    for rank in (0, 1, 2):
+        steps += [_apply_step(seen, rank) for seen in observed.objects if seen.changes and seen.key.rank == rank]
+    if wait:
+        steps += _wait_steps(observed, bool(steps))
+    return Plan(tuple(steps), tuple(_old_revisions(observed)))
+
+
+def plan_absent(observed: Observed, wait: bool) -> Plan:
+    """Delete what is there, workloads first; then wait until it is gone, if asked."""
+    there = [seen for seen in observed.objects if seen.live]
+    doomed = [seen for seen in there if not seen.live["metadata"].get("deletionTimestamp")]  # type: ignore[index]
+    steps = [
+        Step("delete", str(seen.key), f"delete {seen.key}", batch=f"delete-{rank}", data={"seen": seen})
+        for rank in (2, 1, 0)
+        for seen in doomed
+        if seen.key.rank == rank
+    ]
+    if wait and there:
+        names = ", ".join(str(seen.key) for seen in there)
+        steps.append(Step("wait", names, f"wait until gone: {names}", change=False))
+    return Plan(tuple(steps))
+
+
+def _apply_step(seen: Seen, rank: int) -> Step:
+    if seen.live:
+        sentence = f"change {seen.key}"
+    elif seen.validated:
+        sentence = f"create {seen.key}"
+    else:
+        sentence = f"create {seen.key} (not validated by the server: its namespace does not exist yet)"
+    return Step("apply", str(seen.key), sentence, batch=f"apply-{rank}", data={"seen": seen})
+
+
+def _wait_steps(observed: Observed, work_to_do: bool) -> list[Step]:
+    waiting = []
+    for seen in observed.objects:
+        held = obstacle(seen.live) if seen.live and not seen.changes else None
+        if held:
+            waiting.append(f"{seen.key}: {held}")
+    if waiting:
+        text = "; ".join(waiting)
+        return [Step("wait", text, f"wait until ready: {text}", change=False)]
+    return [Step("wait", "all", "wait until everything is ready", change=False)] if work_to_do else []
+
+
+def _shrinks(seen: Seen) -> t.Optional[Refusal]:
+    """A database's pods are removed only by the operation that knows the database."""
+    if seen.key.kind != "StatefulSet" or not seen.live or not seen.declared:
+        return None
+    spec, live = seen.declared.get("spec") or {}, seen.live["spec"]
+    wanted, there = spec.get("replicas"), live.get("replicas", 1)
+    if wanted is None or wanted >= there or (live.get("updateStrategy") or {}).get("type") != "OnDelete":
+        return None
+    return Refusal(
+        f"{seen.key} has {there} replicas and {wanted} are declared: applying manifests never removes pods of a "
+        "StatefulSet with updateStrategy OnDelete, because its members must leave the application first.",
+        (f"spec.replicas is {there}", "spec.updateStrategy.type is OnDelete"),
+        (f"declare {there} members", "remove members by an operation of the application, where there is one"),
+    )
+
+
+def _old_revisions(observed: Observed) -> t.Iterator[str]:
+    for seen in observed.objects:
+        if seen.key.kind != "StatefulSet" or not seen.live or seen.changes:
+            continue
+        spec, status = seen.live["spec"], seen.live.get("status") or {}
+        behind = status.get("replicas", 0) - status.get("updatedReplicas", 0)
+        on_delete = (spec.get("updateStrategy") or {}).get("type") == "OnDelete"
+        if on_delete and behind > 0 and status.get("currentRevision") != status.get("updateRevision"):
+            yield (
+                f"{seen.key}: {behind} of {status.get('replicas')} pods still run an older revision. With "
+                "updateStrategy OnDelete each gets the new one when it is replaced; delete them one by one, "
+                "each after the one before is healthy again, the primary last."
+            )

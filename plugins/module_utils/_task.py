@@ -1,0 +1,70 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""The edge where an operation meets Ansible's module machinery."""
+
+from __future__ import annotations
+
+import os
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
+
+Backend = t.Callable[[Task], dict[str, t.Any]]
+
+
+class ParentWatch:
+    """Knows whether the process that started this one still lives.
+
+    A worker of ansible-playbook, and a module, live on as orphans when their parent is killed.
+    """
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+
+    def gone(self) -> bool:
+        return os.getppid() != self._parent
+
+
+class ModuleTask:
+    """A task that runs as a module: nothing can be shown before it ends, so progress lines are dropped."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.params: dict[str, t.Any] = module.params
+        self.check_mode: bool = module.check_mode
+        self.diff_mode: bool = module._diff
+        self._module = module
+        self._parent = ParentWatch()
+
+    def progress(self, line: str) -> None:
+        self._module.debug(line)
+
+    def warn(self, text: str) -> None:
+        self._module.warn(text)
+
+    def abandoned(self) -> bool:
+        return self._parent.gone()
+
+
+def failure_result(failure: Failure) -> dict[str, t.Any]:
+    """The fields of a failed task. The stack is kept where the cause was an exception of another library."""
+    result = {**failure.facts, "msg": failure.message}
+    if failure.__cause__ is not None:
+        result["exception"] = "".join(traceback.format_exception(failure.__cause__))
+    return result
+
+
+def run_as_module(specification: t.Mapping[str, t.Any], backend: Backend) -> None:
+    module = AnsibleModule(**specification)
+    try:
+        result = backend(ModuleTask(module))
+    except Failure as failure:
+        module.fail_json(**failure_result(failure))
+    module.exit_json(**result)

@@ -1,0 +1,228 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: manifests
+short_description: Apply or delete a list of Kubernetes objects
+version_added: 0.1.0
+author:
+  - The stateful.kube authors (@stateful-kube)
+description:
+  - Applies a whole application in one task. Objects go in by server-side apply with strict field validation,
+    in an order that works, in parallel where the order does not matter.
+  - Everything that would change is tried first by a dry run of the API server, so that one wrong object stops the
+    task before any is made. Objects that do not change cost one list request for each kind.
+  - When the time is up while waiting, the message says what blocks the pods, from their status, events, claims and
+    last log lines.
+extends_documentation_fragment:
+  - stateful.kube._attributes
+  - stateful.kube._connection
+options:
+  definition:
+    description:
+      - The objects, as a list of dictionaries, one dictionary, or YAML text with one or more documents.
+    type: raw
+    aliases: [resource_definition, inline]
+    default: []
+  state:
+    description:
+      - V(present) makes the objects be as declared, V(absent) deletes them.
+      - Deleting a StatefulSet leaves its claims alone.
+    type: str
+    choices: [present, absent]
+    default: present
+  namespace:
+    description:
+      - The namespace of objects that name none. The default is the namespace of the context.
+    type: str
+  create_namespace:
+    description:
+      - Create the namespace of the objects where it does not exist. It is never deleted by this module unless it is
+        itself in O(definition).
+    type: bool
+    default: false
+  generated_secrets:
+    description:
+      - Secrets that are made once, with random values, and kept. An existing key is never changed or read, a missing
+        key is added. Values are never returned.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the Secret in O(namespace).
+        type: str
+        required: true
+      keys:
+        description:
+          - For each key of the Secret a dictionary with C(length) (characters) and C(encoding) (C(alnum) or
+            C(base64), by default C(alnum)) for a random value, or with C(value) for a given one.
+        type: dict
+        required: true
+      labels:
+        description: Labels of the Secret when it is made.
+        type: dict
+        default: {}
+      annotations:
+        description: Annotations of the Secret when it is made.
+        type: dict
+        default: {}
+      type:
+        description: Type of the Secret when it is made.
+        type: str
+        default: Opaque
+  field_manager:
+    description: The name under which the API server records the fields that are declared here.
+    type: str
+    default: stateful.kube
+  force_conflicts:
+    description:
+      - Take over fields that another manager applied. Without it such a field ends the task with an error that names
+        the field and the manager.
+    type: bool
+    default: false
+  wait:
+    description: Wait until the objects are ready, or gone with O(state=absent).
+    type: bool
+    default: false
+  wait_timeout:
+    description: Seconds that this wait may take.
+    type: int
+    default: 120
+seealso:
+  - module: stateful.kube.objects_info
+"""
+
+EXAMPLES = r"""
+- name: An application in one task
+  stateful.kube.manifests:
+    namespace: shop
+    create_namespace: true
+    definition: "{{ lookup('ansible.builtin.template', 'shop.yml.j2') }}"
+    generated_secrets:
+      - name: shop-root
+        keys:
+          username: {value: root}
+          password: {length: 32}
+    wait: true
+
+- name: Show what would change, and change nothing
+  stateful.kube.manifests:
+    namespace: shop
+    definition: "{{ objects }}"
+  check_mode: true
+  diff: true
+
+- name: Delete it again
+  stateful.kube.manifests:
+    namespace: shop
+    definition: "{{ objects }}"
+    state: absent
+    wait: true
+"""
+
+RETURN = r"""
+plan:
+  description: What was left to do when the task began, in order.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"action": "apply", "target": "Service shop/shop", "step": "create Service shop/shop"}]
+done:
+  description: What was done, with the seconds it took.
+  returned: always
+  type: list
+  elements: dict
+state:
+  description: The objects at the end (not their content).
+  returned: always
+  type: dict
+  contains:
+    objects:
+      description: One entry for each declared object.
+      type: list
+      elements: dict
+blocked:
+  description: What held the pods back, one phrase a pod.
+  returned: when the wait took too long
+  type: list
+  elements: str
+"""
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
+    connection_arguments,
+    wait_timeout_argument,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import (
+    parse_definitions,
+    parse_generated,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._operate import Manifests
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
+from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
+
+SPECIFICATION = {
+    "argument_spec": {
+        **connection_arguments(),
+        **wait_timeout_argument(120),
+        "definition": {"type": "raw", "aliases": ["resource_definition", "inline"], "default": []},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "namespace": {"type": "str"},
+        "create_namespace": {"type": "bool", "default": False},
+        "generated_secrets": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "no_log": False,
+            "options": {
+                "name": {"type": "str", "required": True},
+                "keys": {"type": "dict", "required": True, "no_log": False},
+                "labels": {"type": "dict", "default": {}},
+                "annotations": {"type": "dict", "default": {}},
+                "type": {"type": "str", "default": "Opaque"},
+            },
+        },
+        "field_manager": {"type": "str", "default": "stateful.kube"},
+        "force_conflicts": {"type": "bool", "default": False},
+        "wait": {"type": "bool", "default": False},
+    },
+    "supports_check_mode": True,
+}
+
+
+def run(task: Task) -> dict[str, t.Any]:
+    params = task.params
+    declared = parse_definitions(params["definition"])
+    generated = parse_generated(params["generated_secrets"])
+    with connect(params, task.warn) as cluster:
+        operation = Manifests(
+            cluster,
+            declared,
+            state=params["state"],
+            namespace=params["namespace"],
+            create_namespace=params["create_namespace"],
+            generated=generated,
+            manager=params["field_manager"],
+            force=params["force_conflicts"],
+            wait=params["wait"],
+            wait_timeout=params["wait_timeout"],
+        )
+        try:
+            return carry_out(operation, task)
+        finally:
+            operation.close()
+
+
+def main() -> None:
+    run_as_module(SPECIFICATION, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""The base class of every action plugin: run the module's operation inside the ansible-playbook process.
+
+Starting a module costs a quarter of a second before it does anything, and a module cannot show progress. A task that
+runs on the controller anyway needs neither. Everything else gets the wrapped module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._task import ParentWatch, failure_result
+
+display = Display()
+
+SWITCH = "stateful_kube_in_process"
+# Masking by value turns a short secret into asterisks all over an error message, and hides nothing of worth.
+SHORTEST_MASKED = 5
+
+
+class ControllerTask:
+    """A task inside the ansible-playbook process: progress is shown while it works."""
+
+    def __init__(self, params: dict[str, t.Any], check_mode: bool, diff_mode: bool, quiet: bool) -> None:
+        self.params = params
+        self.check_mode = check_mode
+        self.diff_mode = diff_mode
+        self.warnings: list[str] = []
+        self._quiet = quiet
+        self._parent = ParentWatch()
+
+    def progress(self, line: str) -> None:
+        if not self._quiet:
+            display.display(f"  {line}", color="bright gray")
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def abandoned(self) -> bool:
+        return self._parent.gone()
+
+
+class InProcessAction(ActionBase):
+    """Set ``module`` to the module whose operation this action runs."""
+
+    module: t.Any
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: t.Optional[str] = None, task_vars: t.Optional[dict[str, t.Any]] = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        variables = task_vars or {}
+        if not self._in_process(variables):
+            result.update(self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val)))
+            return result
+        with _environment(self._task_environment()):
+            result.update(self._run_here())
+        return result
+
+    def _in_process(self, variables: dict[str, t.Any]) -> bool:
+        switch = self._templar.template(variables.get(SWITCH, True))
+        if str(switch).lower() in ("false", "no", "0", "off"):
+            return False
+        if self._task.async_val or self._task.become or self._connection.become is not None:
+            return False
+        if self._connection.transport != "local" and not self._connection.ansible_name.endswith(".local"):
+            return False
+        if self._task.delegate_to:
+            variables = variables.get("ansible_delegated_vars", {}).get(self._task.delegate_to, variables)
+        python = str(self._templar.template(variables.get("ansible_python_interpreter", "auto")))
+        return python.startswith("auto") or os.path.realpath(python) == os.path.realpath(sys.executable)
+
+    def _task_environment(self) -> dict[str, str]:
+        """The task's environment, which ansible-core hands to modules only."""
+        merged: dict[str, str] = {}
+        declared = self._task.environment or []
+        for layer in declared if isinstance(declared, list) else [declared]:
+            values = self._templar.template(layer) if layer else {}
+            merged.update({str(key): str(value) for key, value in (values or {}).items()})
+        return merged
+
+    def _run_here(self) -> dict[str, t.Any]:
+        specification = dict(self.module.SPECIFICATION)
+        specification.pop("supports_check_mode", None)
+        checked = ArgumentSpecValidator(**specification).validate(plain(self._task.args))
+        if checked.error_messages:
+            return {"failed": True, "msg": "; ".join(checked.error_messages)}
+        task = ControllerTask(
+            checked.validated_parameters, self._task.check_mode, bool(self._task.diff), quiet=bool(self._task.no_log)
+        )
+        try:
+            outcome = self.module.run(task)
+        except Failure as failure:
+            outcome = {**failure_result(failure), "failed": True}
+        for text in task.warnings:
+            display.warning(text)
+        secrets = {value for value in checked._no_log_values if len(str(value)) >= SHORTEST_MASKED}
+        return t.cast("dict[str, t.Any]", remove_values(outcome, secrets))
+
+
+def plain(value: t.Any) -> t.Any:
+    """Copy of the data in builtin types: templating hands over subclasses that YAML writers do not know."""
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    for builtin in (str, bool, int, float):
+        if isinstance(value, builtin):
+            return builtin(value)
+    return value
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> t.Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Readiness predicates over objects as an API server shows them."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, obstacle, pod_obstacle
+
+
+def workload(kind: str, spec: dict[str, t.Any], status: dict[str, t.Any], generation: int = 1) -> dict[str, t.Any]:
+    status = {"observedGeneration": 1, **status}
+    return {"kind": kind, "metadata": {"name": "x", "generation": generation}, "spec": spec, "status": status}
+
+
+ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
+NEW = {"currentRevision": "a", "updateRevision": "b"}
+
+
+@pytest.mark.parametrize(
+    ("obj", "waits_for"),
+    [
+        (workload("StatefulSet", {"replicas": 3}, {"readyReplicas": 3}), None),
+        (workload("StatefulSet", {"replicas": 3}, {"readyReplicas": 2}), "2/3 pods ready"),
+        (workload("StatefulSet", {"replicas": 3}, {}), "0/3 pods ready"),
+        (workload("StatefulSet", {"replicas": 0}, {}), None),
+        (workload("StatefulSet", {"replicas": 3}, {"readyReplicas": 3}, generation=2), "its controller"),
+        (
+            workload("StatefulSet", {"replicas": 3}, {"readyReplicas": 3, "updatedReplicas": 1, **NEW}),
+            "1/3 pods updated",
+        ),
+        (
+            workload(
+                "StatefulSet",
+                {"replicas": 3, "updateStrategy": ROLLING},
+                {"readyReplicas": 3, "updatedReplicas": 1, **NEW},
+            ),
+            None,
+        ),
+        (
+            workload(
+                "StatefulSet",
+                {"replicas": 3, "updateStrategy": {"type": "OnDelete"}},
+                {"readyReplicas": 3, "updatedReplicas": 0, **NEW},
+            ),
+            None,
+        ),
+        (workload("Deployment", {"replicas": 1}, {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 1}), None),
+        (
+            workload("Deployment", {"replicas": 1}, {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 2}),
+            "1 old",
+        ),
+        (workload("Deployment", {"replicas": 2}, {"updatedReplicas": 2, "availableReplicas": 1}), "1/2 pods available"),
+        (workload("DaemonSet", {}, {"desiredNumberScheduled": 2, "updatedNumberScheduled": 2}), "0/2 pods available"),
+        (workload("Job", {}, {"conditions": [{"type": "Complete", "status": "True"}]}), None),
+        (workload("Job", {}, {"conditions": [{"type": "Failed", "status": "True"}]}), "0/1 completions"),
+        ({"kind": "Namespace", "status": {"phase": "Terminating"}}, "phase Terminating"),
+        ({"kind": "ConfigMap"}, None),
+    ],
+)
+def test_obstacle(obj: dict[str, t.Any], waits_for: t.Optional[str]) -> None:
+    found = obstacle(obj)
+    assert (found is None) == (waits_for is None)
+    assert (waits_for or "") in (found or "")
+
+
+def test_a_failed_job_is_a_failure_and_no_success() -> None:
+    job = workload("Job", {}, {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]})
+    assert "BackoffLimitExceeded" in (failed(job) or "")
+    assert failed(workload("Job", {}, {"conditions": [{"type": "Complete", "status": "True"}]})) is None
+
+
+def pod(status: dict[str, t.Any], deleting: bool = False) -> dict[str, t.Any]:
+    metadata = {"name": "shop-0", **({"deletionTimestamp": "now"} if deleting else {})}
+    return {"kind": "Pod", "metadata": metadata, "spec": {}, "status": status}
+
+
+def waiting(reason: str, **more: t.Any) -> dict[str, t.Any]:
+    state = {"waiting": {"reason": reason, "message": "it says why"}}
+    return {"containerStatuses": [{"name": "db", "image": "mongo:9", "state": state, "restartCount": 4, **more}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        (
+            {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}]},
+            "not scheduled: 0/1 nodes are available",
+        ),
+        (waiting("ImagePullBackOff"), "cannot get the image mongo:9 of container db"),
+        (
+            waiting("CrashLoopBackOff", lastState={"terminated": {"exitCode": 7, "reason": "Error"}}),
+            "container db keeps crashing (exit code 7, Error, 4 restarts)",
+        ),
+        (waiting("CreateContainerConfigError"), "container db waits (CreateContainerConfigError: it says why)"),
+        (waiting("ContainerCreating"), "is starting"),
+        ({"containerStatuses": [{"name": "db", "state": {"running": {}}}]}, "readiness probe"),
+        ({"phase": "Pending"}, "is starting (phase Pending)"),
+    ],
+)
+def test_what_holds_a_pod_back(status: dict[str, t.Any], says: str) -> None:
+    assert says in (pod_obstacle(pod(status)) or "")
+
+
+def test_a_ready_pod_is_held_back_by_nothing_and_a_deleted_one_is() -> None:
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    assert pod_obstacle(pod(ready)) is None
+    assert pod_obstacle(pod(ready, deleting=True)) == "is being deleted"
+
+
+def test_events_speak_where_the_status_is_silent() -> None:
+    events = [
+        {"type": "Warning", "message": "older", "lastTimestamp": "2026-01-01T00:00:00Z", "metadata": {}},
+        {"type": "Warning", "message": "MountVolume failed", "lastTimestamp": "2026-01-02T00:00:00Z", "metadata": {}},
+        {"type": "Normal", "message": "Pulled", "lastTimestamp": "2026-01-03T00:00:00Z", "metadata": {}},
+    ]
+    assert "MountVolume failed" in (pod_obstacle(pod(waiting("ContainerCreating")), events) or "")

@@ -1,0 +1,129 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Order, refusal and waiting of the manifests operation."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import (
+    Key,
+    parse_definitions,
+    parse_generated,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import (
+    Observed,
+    Seen,
+    SeenSecret,
+    plan_absent,
+    plan_present,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
+
+SET = Key("apps/v1", "StatefulSet", "shop", "shop")
+SERVICE = Key("v1", "Service", "shop", "shop")
+SPACE = Key("v1", "Namespace", "", "shop")
+
+
+def stateful_set(replicas: int, strategy: str = "OnDelete", ready: int = 0, **status: t.Any) -> dict[str, t.Any]:
+    return {
+        "kind": "StatefulSet",
+        "metadata": {"name": "shop", "generation": 1},
+        "spec": {"replicas": replicas, "updateStrategy": {"type": strategy}},
+        "status": {"observedGeneration": 1, "readyReplicas": ready, "replicas": replicas, **status},
+    }
+
+
+def planned(observed: Observed, wait: bool = False) -> Plan:
+    plan = plan_present(observed, wait)
+    assert isinstance(plan, Plan)
+    return plan
+
+
+def test_what_others_need_is_made_first() -> None:
+    observed = Observed(
+        objects=(Seen(SET, changes=True), Seen(SERVICE, changes=True), Seen(SPACE, changes=True)),
+        secrets=(SeenSecret(Key("v1", "Secret", "shop", "root"), False, ("password",)),),
+        missing_namespaces=("other",),
+    )
+    assert [(step.action, step.target) for step in planned(observed).steps] == [
+        ("create-namespace", "other"),
+        ("generate", "Secret shop/root"),
+        ("apply", "Namespace shop"),
+        ("apply", "Service shop/shop"),
+        ("apply", "StatefulSet shop/shop"),
+    ]
+
+
+def test_deletion_goes_the_other_way_and_skips_what_is_gone_or_going() -> None:
+    live: dict[str, t.Any] = {"metadata": {"uid": "1"}}
+    going: dict[str, t.Any] = {"metadata": {"uid": "2", "deletionTimestamp": "now"}}
+    observed = Observed((Seen(SPACE, live), Seen(SERVICE, going), Seen(SET, live), Seen(Key("v1", "Pod", "shop", "p"))))
+    plan = plan_absent(observed, wait=True)
+    assert [step.target for step in plan.changes] == ["StatefulSet shop/shop", "Namespace shop"]
+    assert plan.steps[-1].change is False
+    assert plan_absent(Observed((Seen(SPACE),)), wait=True).steps == ()
+
+
+def test_nothing_changes_nothing() -> None:
+    assert planned(Observed((Seen(SET, stateful_set(3, ready=3), stateful_set(3)),)), wait=True).steps == ()
+
+
+def test_it_waits_only_if_asked() -> None:
+    observed = Observed((Seen(SET, stateful_set(3, ready=1), stateful_set(3)),))
+    assert planned(observed).steps == ()
+    (step,) = planned(observed, wait=True).steps
+    assert (step.change, "1/3 pods ready" in step.sentence) == (False, True)
+
+
+def test_a_database_is_never_shrunk_by_manifests() -> None:
+    refusal = plan_present(Observed((Seen(SET, stateful_set(3), stateful_set(2), changes=True),)), wait=False)
+    assert isinstance(refusal, Refusal)
+    assert "3 replicas and 2 are declared" in refusal.reason
+    grown = Observed((Seen(SET, stateful_set(3), stateful_set(5), changes=True),))
+    assert len(planned(grown).steps) == 1
+    plain = Observed((Seen(SET, stateful_set(3, "RollingUpdate"), stateful_set(2, "RollingUpdate"), changes=True),))
+    assert len(planned(plain).steps) == 1
+
+
+def test_pods_of_an_older_revision_are_warned_of() -> None:
+    live = stateful_set(3, ready=3, updatedReplicas=1, currentRevision="a", updateRevision="b")
+    (warning,) = planned(Observed((Seen(SET, live, stateful_set(3)),))).warnings
+    assert "2 of 3 pods still run an older revision" in warning
+
+
+@pytest.mark.parametrize(
+    ("definition", "says"),
+    [
+        (5, "object 1: expected a Kubernetes object"),
+        ([{"kind": "Pod"}], "object 1: expected a value for apiVersion"),
+        ([{"apiVersion": "v1"}], "object 1: expected a value for kind"),
+        ([{"apiVersion": "v1", "kind": "Pod", "metadata": {}}], "object 1 (Pod): expected metadata.name"),
+        ("a: [", "expected YAML text"),
+    ],
+)
+def test_definitions_that_are_no_objects_are_named(definition: t.Any, says: str) -> None:
+    with pytest.raises(Failure) as failure:
+        parse_definitions(definition)
+    assert says in failure.value.message
+
+
+def test_definitions_come_in_many_shapes() -> None:
+    one = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}
+    assert parse_definitions(one) == [one]
+    assert parse_definitions([one, None, {"apiVersion": "v1", "kind": "List", "items": [one]}]) == [one, one]
+    text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n---\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: b}\n"
+    assert [obj["metadata"]["name"] for obj in parse_definitions(text)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"a": 5}, {"a": {}}, {"a": {"length": 5, "encoding": "rot13"}}, {"a": {"length": 5, "typo": 1}}]
+)
+def test_generated_secrets_with_unusable_rules_are_named(keys: dict[str, t.Any]) -> None:
+    with pytest.raises(Failure, match="generated_secrets: root"):
+        parse_generated([{"name": "root", "keys": keys}])

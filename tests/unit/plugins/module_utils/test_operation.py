@@ -1,0 +1,185 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The loop that every operation uses: look, take one step, look again."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._operation import (
+    Operation,
+    Plan,
+    Refusal,
+    Step,
+    carry_out,
+)
+
+
+class Counting(Operation[int]):
+    """Counts up to a goal, one step at a time."""
+
+    title = "counter"
+    wait_timeout = 5.0
+
+    def __init__(self, goal: int, *, wait_first: int = 0, not_yet: int = 0) -> None:
+        self.value = 0
+        self.goal = goal
+        self.wait_first = wait_first
+        self.not_yet = not_yet
+        self.acted: list[str] = []
+        self.paused = 0
+        self.refuse_at: t.Optional[int] = None
+        self.lost = False
+
+    def observe(self) -> int:
+        return self.value
+
+    def plan(self, observed: int) -> t.Union[Plan, Refusal]:
+        if observed == self.refuse_at:
+            return Refusal("No further.", ("the counter is full",), ("use a bigger one",))
+        steps = [
+            Step("count", str(n), f"count {n}", batch="pair" if n > 10 else None)
+            for n in range(observed + 1, self.goal + 1)
+        ]
+        if self.wait_first:
+            steps.insert(0, Step("wait", "wait", "wait for the start", change=False))
+        return Plan(tuple(steps))
+
+    def act(self, steps: t.Sequence[Step], observed: int) -> None:
+        if self.not_yet:
+            self.not_yet -= 1
+            raise NotYet("the counter is stuck")
+        self.acted += [step.target for step in steps]
+        self.value += len(steps)
+
+    def facts(self, observed: int) -> dict[str, t.Any]:
+        return {"value": observed}
+
+    def blocked_by(self, observed: int) -> t.Sequence[str]:
+        return ["a grain of sand"]
+
+    def hopeless(self, observed: int) -> t.Optional[str]:
+        return "the counter is broken." if self.lost else None
+
+    def pause(self, seconds: float) -> None:
+        self.paused += 1
+        self.wait_first = max(0, self.wait_first - 1)
+
+
+class FakeTask:
+    def __init__(self, check_mode: bool = False, diff_mode: bool = False) -> None:
+        self.params: dict[str, t.Any] = {}
+        self.check_mode = check_mode
+        self.diff_mode = diff_mode
+        self.lines: list[str] = []
+        self.warnings: list[str] = []
+        self.orphan_after: t.Optional[int] = None
+
+    def progress(self, line: str) -> None:
+        self.lines.append(line)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def abandoned(self) -> bool:
+        if self.orphan_after is None:
+            return False
+        self.orphan_after -= 1
+        return self.orphan_after < 0
+
+
+def test_takes_every_step_in_order_and_reports_them() -> None:
+    operation = Counting(3)
+    result = carry_out(operation, FakeTask())
+    assert operation.acted == ["1", "2", "3"]
+    assert result["changed"] is True
+    assert [step["step"] for step in result["plan"]] == ["count 1", "count 2", "count 3"]
+    assert [step["target"] for step in result["done"]] == ["1", "2", "3"]
+    assert all(step["seconds"] >= 0 for step in result["done"])
+    assert result["state"] == {"value": 3}
+
+
+def test_nothing_to_do_changes_nothing_and_says_nothing() -> None:
+    task = FakeTask()
+    result = carry_out(Counting(0), task)
+    assert result["changed"] is False
+    assert (result["plan"], result["done"], result["diff"], task.lines) == ([], [], {}, [])
+
+
+@pytest.mark.parametrize("diff", [True, False])
+def test_check_mode_shows_the_whole_plan_and_acts_on_none_of_it(diff: bool) -> None:
+    operation, task = Counting(2), FakeTask(check_mode=True, diff_mode=diff)
+    result = carry_out(operation, task)
+    assert operation.acted == []
+    assert result["changed"] is True
+    assert result["diff"] == {"prepared": "1. count 1\n2. count 2\n"}
+    assert task.lines == ([] if diff else ["counter: would 1. count 1", "counter: would 2. count 2"])
+
+
+def test_a_wait_is_no_change() -> None:
+    operation = Counting(0, wait_first=3)
+    result = carry_out(operation, FakeTask())
+    assert (result["changed"], operation.paused, result["done"]) == (False, 3, [])
+
+
+def test_not_yet_is_waited_for_and_tried_again() -> None:
+    operation, task = Counting(1, not_yet=2), FakeTask()
+    result = carry_out(operation, task)
+    assert operation.acted == ["1"]
+    assert operation.paused == 2
+    assert "counter: the counter is stuck" in task.lines
+    assert len(result["done"]) == 1
+
+
+def test_neighbours_of_one_batch_are_taken_together_and_no_others() -> None:
+    operation = Counting(13)
+    operation.value = 9
+    seen: list[int] = []
+    act = operation.act
+    operation.act = lambda steps, observed: (seen.append(len(steps)), act(steps, observed))[1]  # type: ignore[method-assign, func-returns-value]
+    carry_out(operation, FakeTask())
+    assert seen == [1, 3]
+
+
+def test_when_the_time_is_up_the_message_says_what_blocks() -> None:
+    operation = Counting(1, wait_first=10**9)
+    operation.wait_timeout = 0.0
+    with pytest.raises(Failure) as failure:
+        carry_out(operation, FakeTask())
+    assert "wait for the start" in failure.value.message
+    assert "a grain of sand" in failure.value.message
+    assert "wait_timeout is 0 s" in failure.value.message
+    assert failure.value.facts["blocked"] == ["a grain of sand"]
+    assert operation.acted == []
+
+
+def test_a_hopeless_state_ends_the_wait_at_once() -> None:
+    operation = Counting(1, wait_first=10**9)
+    operation.lost = True
+    with pytest.raises(Failure, match="the counter is broken"):
+        carry_out(operation, FakeTask())
+    assert operation.paused == 0
+
+
+def test_a_refusal_in_the_middle_reports_what_was_done() -> None:
+    operation = Counting(3)
+    operation.refuse_at = 2
+    with pytest.raises(Failure) as failure:
+        carry_out(operation, FakeTask())
+    assert "No further. Seen: the counter is full. What you can do: use a bigger one." in failure.value.message
+    assert failure.value.facts["changed"] is True
+    assert len(failure.value.facts["done"]) == 2
+    assert failure.value.facts["refusal"]["reason"] == "No further."
+
+
+def test_an_orphan_takes_no_further_step() -> None:
+    operation, task = Counting(5), FakeTask()
+    task.orphan_after = 2
+    with pytest.raises(Failure, match="is gone"):
+        carry_out(operation, task)
+    assert operation.acted == ["1", "2"]
