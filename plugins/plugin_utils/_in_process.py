@@ -19,6 +19,7 @@ import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -93,12 +94,17 @@ class InProcessAction(ActionBase):
             merged.update({str(key): str(value) for key, value in (values or {}).items()})
         return merged
 
+    def _sentence(self, error: Exception) -> str:
+        """What is wrong with the options. For unknown ones ansible-core gives only their names here."""
+        prefix = f"Unsupported parameters for ({self._task.action}): " if isinstance(error, UnsupportedError) else ""
+        return f"{prefix}{error}"
+
     def _run_here(self) -> dict[str, t.Any]:
         specification = dict(self.module.SPECIFICATION)
         specification.pop("supports_check_mode", None)
         checked = ArgumentSpecValidator(**specification).validate(plain(self._task.args))
         if checked.error_messages:
-            return {"failed": True, "msg": "; ".join(checked.error_messages)}
+            return {"failed": True, "msg": "; ".join(self._sentence(error) for error in checked.errors)}
         task = ControllerTask(
             checked.validated_parameters, self._task.check_mode, bool(self._task.diff), quiet=bool(self._task.no_log)
         )

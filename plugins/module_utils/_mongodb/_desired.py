@@ -1,0 +1,190 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""What is wanted of a replica set: read from the task's options and checked before any I/O."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import MemberConfig, Snapshot
+
+MOST_MEMBERS = 50
+MOST_VOTERS = 7
+HIGHEST_PRIORITY = 1000
+
+# Options of ``settings`` and the fields of the configuration that they set.
+SETTINGS = {
+    "chaining_allowed": "chainingAllowed",
+    "heartbeat_interval_millis": "heartbeatIntervalMillis",
+    "heartbeat_timeout_secs": "heartbeatTimeoutSecs",
+    "election_timeout_millis": "electionTimeoutMillis",
+    "catch_up_timeout_millis": "catchUpTimeoutMillis",
+    "catch_up_takeover_delay_millis": "catchUpTakeoverDelayMillis",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class MemberOptions:
+    """What is declared of one member; the defaults are those of MongoDB."""
+
+    priority: float = 1.0
+    votes: int = 1
+    hidden: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+    secondary_delay_secs: int = 0
+    build_indexes: bool = True
+
+    @property
+    def electable(self) -> bool:
+        return bool(self.votes and self.priority > 0)
+
+    def differs_from(self, member: MemberConfig) -> tuple[str, ...]:
+        """Names of the fields that a member in the configuration has otherwise."""
+        return tuple(
+            field.name
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != getattr(member, field.name)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Which replica set is meant."""
+
+    name: str
+    namespace: str
+    replica_set: str
+    service: str = ""
+    cluster_domain: str = "cluster.local"
+    port: int = 27017
+    root_secret: str = ""
+
+    def pod(self, ordinal: int) -> str:
+        return f"{self.name}-{ordinal}"
+
+    def host(self, ordinal: int, snapshot: Snapshot) -> str:
+        """The stable name of a member: the only name that ever goes into a configuration."""
+        found = snapshot.stateful_set
+        service = self.service or (found.service if found else "") or self.name
+        return f"{self.pod(ordinal)}.{service}.{self.namespace}.svc.{self.cluster_domain}:{self.port}"
+
+    @classmethod
+    def of(cls, params: t.Mapping[str, t.Any], namespace: str) -> Target:
+        name = params["name"]
+        if not 0 < params["port"] < 65536:
+            raise Failure(f"port: expected 1 to 65535, found {params['port']}.")
+        return cls(
+            name=name,
+            namespace=params["namespace"] or namespace,
+            replica_set=params["replica_set"] or name,
+            service=params["service"] or "",
+            cluster_domain=params["cluster_domain"].strip("."),
+            port=params["port"],
+            root_secret=params["root_secret"] or f"{name}-root",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Desired:
+    """The declared replica set."""
+
+    members: int
+    options: t.Mapping[int, MemberOptions] = dataclasses.field(default_factory=dict)
+    settings: tuple[tuple[str, t.Any], ...] = ()
+
+    def member(self, ordinal: int) -> MemberOptions:
+        return self.options.get(ordinal, MemberOptions())
+
+    @property
+    def ordinals(self) -> range:
+        return range(self.members)
+
+    @property
+    def voters(self) -> int:
+        return sum(self.member(ordinal).votes for ordinal in self.ordinals)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        if self.voters % 2:
+            return ()
+        return (
+            f"{self.voters} voting members survive the loss of no more members than {self.voters - 1} do: declare an "
+            "odd number (option members, or votes in member_options).",
+        )
+
+
+def desired_of(params: t.Mapping[str, t.Any]) -> Desired:
+    """Read and check the declaration. Raises Failure that names the option."""
+    members = params["members"]
+    if not 1 <= members <= MOST_MEMBERS:
+        raise Failure(f"members: expected 1 to {MOST_MEMBERS} (what MongoDB allows), found {members}.")
+    options: dict[int, MemberOptions] = {}
+    for entry in params["member_options"] or ():
+        ordinal = entry["ordinal"]
+        if not 0 <= ordinal < members:
+            raise Failure(
+                f"member_options: ordinal {ordinal} is not a declared member; expected 0 to {members - 1} "
+                f"(members is {members})."
+            )
+        if ordinal in options:
+            raise Failure(f"member_options: ordinal {ordinal} is given twice. Put its options into one entry.")
+        options[ordinal] = _member_options(entry)
+    settings = {key: value for key, value in (params["settings"] or {}).items() if value is not None}
+    desired = Desired(members, options, tuple(sorted((SETTINGS[key], value) for key, value in settings.items())))
+    _check_votes(desired)
+    return desired
+
+
+def _member_options(entry: t.Mapping[str, t.Any]) -> MemberOptions:
+    tags = entry.get("tags") or {}
+    options = MemberOptions(
+        priority=float(entry["priority"]),
+        votes=entry["votes"],
+        hidden=entry["hidden"],
+        tags=tuple(sorted((str(key), str(value)) for key, value in tags.items())),
+        secondary_delay_secs=entry["secondary_delay_secs"],
+        build_indexes=entry["build_indexes"],
+    )
+    where = f"member_options (ordinal {entry['ordinal']})"
+    if not 0 <= options.priority <= HIGHEST_PRIORITY:
+        raise Failure(f"{where}: priority must be 0 to {HIGHEST_PRIORITY}, found {options.priority:g}.")
+    if options.secondary_delay_secs < 0:
+        raise Failure(f"{where}: secondary_delay_secs must not be negative, found {options.secondary_delay_secs}.")
+    if options.priority > 0:
+        for name, given in (
+            ("votes is 0", not options.votes),
+            ("hidden is true", options.hidden),
+            ("secondary_delay_secs is set", options.secondary_delay_secs > 0),
+            ("build_indexes is false", not options.build_indexes),
+        ):
+            if given:
+                raise Failure(
+                    f"{where}: priority must be 0 where {name}, because such a member must never become primary; "
+                    f"found priority {options.priority:g}. Add 'priority: 0'."
+                )
+    return options
+
+
+def _check_votes(desired: Desired) -> None:
+    if desired.voters > MOST_VOTERS:
+        raise Failure(
+            f"members: {desired.members} members with {desired.voters} votes are declared, and MongoDB allows at most "
+            f"{MOST_VOTERS} voting members. Declare fewer members, or 'votes: 0' with 'priority: 0' in member_options "
+            f"for {desired.voters - MOST_VOTERS} of them."
+        )
+    if not any(desired.member(ordinal).electable for ordinal in desired.ordinals):
+        raise Failure(
+            "member_options: no declared member can become primary (votes 1 and a priority above 0). "
+            "Leave at least one such member."
+        )
+    if not desired.member(0).build_indexes:
+        raise Failure(
+            "member_options (ordinal 0): build_indexes must be true, because the set is started with this member "
+            "and that field can never be changed later. Choose another ordinal."
+        )

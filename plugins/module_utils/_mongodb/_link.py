@@ -1,0 +1,197 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""The conversation with one member: a tunnel to its pod, kept from look to look, and what the member says of itself."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import Tunnel
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
+    Client,
+    CommandError,
+    Credentials,
+    NoAnswer,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
+    BELIEVED_AFTER,
+    PRIMARY,
+    Answer,
+    Config,
+    Kind,
+    MemberConfig,
+    MemberStatus,
+)
+
+
+class Link:
+    """Close it when done. A link belongs to one pod by its uid, and is not used by two threads at once."""
+
+    def __init__(self, cluster: Cluster, namespace: str, pod: str, uid: str, port: int, login_first: bool) -> None:
+        self.uid = uid
+        self._tunnel = Tunnel(cluster, namespace, pod, port)
+        self._clients: dict[bool, Client] = {}
+        self._credentials: t.Optional[Credentials] = None
+        # Each way in is a connection of its own: the one that is likelier to be let in is tried first.
+        self._login_first = login_first
+        # Which process said 'not initialised', and since when.
+        self._process: t.Any = None
+        self._since = 0.0
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+        self._tunnel.close()
+
+    def expect_login(self) -> None:
+        """The root user was made just now."""
+        self._login_first = True
+
+    def client(self, login: bool) -> Client:
+        if login not in self._clients:
+            self._clients[login] = Client(self._tunnel.path, self._credentials if login else None)
+        return self._clients[login]
+
+    def ask(self, credentials: t.Optional[Credentials], new_disk: bool) -> Answer:
+        """What the member says. Never raises: silence is an answer too."""
+        if credentials != self._credentials:
+            self._credentials = credentials
+            self._drop(login=True)
+        ways = (self._logged_in, self._as_nobody) if self._login_first else (self._as_nobody, self._logged_in)
+        try:
+            for way in ways:
+                found = way(new_disk)
+                if found:
+                    self._login_first = found.kind is Kind.MEMBER
+                    return found
+        except NoAnswer as silence:
+            self._process = None
+            return Answer(Kind.UNREACHABLE, self._tunnel.error or f"no answer ({silence})")
+        except CommandError as error:
+            return Answer(Kind.UNREACHABLE, f"its answer makes no sense here ({error.message})")
+        who = f"user {credentials.username}" if credentials else "anybody: there is no Secret to log in with"
+        return Answer(Kind.REFUSED, f"it does not let in {who}")
+
+    def _logged_in(self, new_disk: bool) -> t.Optional[Answer]:
+        if not self._credentials:
+            return None
+        client = self.client(login=True)
+        try:
+            status = client.command("replSetGetStatus")
+        except CommandError as error:
+            if error.code == _client.AUTHENTICATION_FAILED:
+                self._drop(login=True)
+                return None
+            if error.code == _client.INVALID_CONFIG:
+                return Answer(Kind.REMOVED, error.message, config=_config_of(client))
+            return self._without_status(client, error, new_disk)
+        config = _config_of(client)
+        if config is None:
+            return Answer(Kind.UNREACHABLE, "it reports a status and no configuration")
+        return _answer(Kind.MEMBER, status, config)
+
+    def _as_nobody(self, new_disk: bool) -> t.Optional[Answer]:
+        client = self.client(login=False)
+        try:
+            status = client.command("replSetGetStatus")
+        except CommandError as error:
+            if error.code == _client.UNAUTHORIZED:
+                return None
+            return self._without_status(client, error, new_disk)
+        return _answer(Kind.NO_USER, status, None)
+
+    def _without_status(self, client: Client, error: CommandError, new_disk: bool) -> Answer:
+        if error.code == _client.NOT_YET_INITIALIZED:
+            return Answer(Kind.UNINITIALISED, error.message, settled=new_disk or self._said_long_enough(client))
+        if error.code == _client.INVALID_CONFIG:
+            return Answer(Kind.REMOVED, error.message)
+        if error.code == _client.NO_REPLICATION:
+            return Answer(Kind.STANDALONE, error.message)
+        raise error
+
+    def _said_long_enough(self, client: Client) -> bool:
+        process = (client.command("hello").get("topologyVersion") or {}).get("processId")
+        now = time.monotonic()
+        if process is None or process != self._process:
+            self._process, self._since = process, now
+        return now - self._since >= BELIEVED_AFTER
+
+    def _drop(self, login: bool) -> None:
+        client = self._clients.pop(login, None)
+        if client:
+            client.close()
+
+
+def _answer(kind: Kind, status: t.Mapping[str, t.Any], config: t.Optional[Config]) -> Answer:
+    statuses = tuple(_status(member) for member in status.get("members", ()))
+    mine = next((m["stateStr"] for m in status.get("members", ()) if m.get("self")), "")
+    if status.get("myState") == 1:
+        mine = PRIMARY
+    return Answer(
+        kind,
+        state=mine,
+        set_name=status.get("set", ""),
+        config=config,
+        statuses=statuses,
+        # Servers before 5.0 do not count for us: there every voter of the configuration votes.
+        voting=status.get("votingMembersCount", config.voters if config else 0),
+        term=status.get("term", 0),
+    )
+
+
+def _status(member: t.Mapping[str, t.Any]) -> MemberStatus:
+    newest = member.get("optimeDate")
+    seconds = 0.0
+    if newest is not None:
+        with contextlib.suppress(OverflowError, ValueError):
+            seconds = newest.timestamp() - time.timezone if newest.tzinfo is None else newest.timestamp()
+    return MemberStatus(
+        host=member["name"],
+        state=member.get("stateStr", "UNKNOWN"),
+        healthy=bool(member.get("health")),
+        optime=seconds,
+        message=member.get("lastHeartbeatMessage") or "",
+    )
+
+
+def _config_of(client: Client) -> t.Optional[Config]:
+    try:
+        return config_from(client.command("replSetGetConfig")["config"])
+    except CommandError:
+        return None
+
+
+def config_from(document: t.Mapping[str, t.Any]) -> Config:
+    """The part of a configuration document that decisions are made on."""
+    settings = dict(document.get("settings") or {})
+    set_id = str(settings.pop("replicaSetId", ""))
+    return Config(
+        set_name=document["_id"],
+        set_id=set_id,
+        version=int(document["version"]),
+        term=int(document.get("term", 0)),
+        members=tuple(_member(member) for member in document["members"]),
+        settings=tuple(sorted((key, value) for key, value in settings.items() if not isinstance(value, dict))),
+    )
+
+
+def _member(member: t.Mapping[str, t.Any]) -> MemberConfig:
+    return MemberConfig(
+        id=int(member["_id"]),
+        host=member["host"],
+        priority=float(member.get("priority", 1)),
+        votes=int(member.get("votes", 1)),
+        hidden=bool(member.get("hidden", False)),
+        tags=tuple(sorted((str(key), str(value)) for key, value in (member.get("tags") or {}).items())),
+        secondary_delay_secs=int(member.get("secondaryDelaySecs", member.get("slaveDelay", 0))),
+        build_indexes=bool(member.get("buildIndexes", True)),
+        arbiter_only=bool(member.get("arbiterOnly", False)),
+    )

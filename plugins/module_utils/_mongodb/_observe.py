@@ -1,0 +1,268 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""Looks at a replica set: its objects in the cluster, and every member's own answer."""
+
+from __future__ import annotations
+
+import base64
+import concurrent.futures
+import re
+import time
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import pod_obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Credentials, require_driver
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import Link
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
+    Answer,
+    Kind,
+    Pod,
+    Snapshot,
+    StatefulSet,
+)
+
+Object = dict[str, t.Any]
+
+SET_ID_ANNOTATION = "stateful.kube/mongodb-replica-set-id"
+# Seconds after which the objects are read again even if no watch reported a change: an event can be lost.
+OBJECTS_FOR = 2.0
+
+
+class Observer:
+    """Keeps its connections from look to look. Use it as a context manager."""
+
+    def __init__(self, cluster: Cluster, target: Target) -> None:
+        require_driver()
+        self.cluster = cluster
+        self.target = target
+        self.links: dict[int, Link] = {}
+        self._credentials: t.Optional[Credentials] = None
+        self._objects: t.Optional[_Objects] = None
+        self._read_at = 0.0
+        self._changes: t.Optional[Changes] = None
+
+    def __enter__(self) -> Observer:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        if self._changes:
+            self._changes.close()
+        for link in self.links.values():
+            link.close()
+
+    @property
+    def credentials(self) -> Credentials:
+        if self._credentials is None:
+            raise Failure(missing_secret(self.target))
+        return self._credentials
+
+    def observe(self) -> Snapshot:
+        if self._objects is None or time.monotonic() - self._read_at > OBJECTS_FOR:
+            self._read_at = time.monotonic()
+            self._objects = self._read_objects()
+        found = self._objects
+        return Snapshot(
+            stateful_set=found.stateful_set,
+            pods=found.pods,
+            claims=found.claims,
+            answers=self._ask(found),
+            secret=self._credentials is not None,
+            root_user=self._credentials.username if self._credentials else "",
+        )
+
+    def forget_objects(self) -> None:
+        """Read the objects anew at the next look."""
+        self._objects = None
+
+    def pause(self, seconds: float) -> None:
+        """Wait until an object changed, at most this long."""
+        if self._changes is None:
+            namespace = self.target.namespace
+            self._changes = Changes(
+                self.cluster,
+                [
+                    ("apps/v1", "StatefulSet", namespace, ""),
+                    ("v1", "Pod", namespace, self._objects.selector if self._objects else ""),
+                ],
+            )
+        if self._changes.wait(seconds):
+            self.forget_objects()
+
+    def _read_objects(self) -> _Objects:
+        target, cluster = self.target, self.cluster
+        with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
+            found_set = pool.submit(cluster.get, "apps/v1", "StatefulSet", target.name, target.namespace)
+            found_claims = pool.submit(cluster.list, "v1", "PersistentVolumeClaim", target.namespace)
+            if self._credentials is None:
+                self._credentials = self._read_secret()
+            stateful_set = found_set.result()
+            labels = stateful_set["spec"]["selector"].get("matchLabels") or {} if stateful_set else {}
+            selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+            pods = cluster.list("v1", "Pod", target.namespace, labels=selector) if stateful_set else []
+            return _Objects(target.name, stateful_set, pods, found_claims.result(), selector)
+
+    def _read_secret(self) -> t.Optional[Credentials]:
+        secret = self.cluster.get("v1", "Secret", self.target.root_secret, self.target.namespace)
+        if secret is None:
+            return None
+        data = secret.get("data") or {}
+        missing = [key for key in ("username", "password") if not data.get(key)]
+        if missing:
+            raise Failure(
+                f"root_secret: the Secret {self.target.namespace}/{self.target.root_secret} must have the keys "
+                f"username and password; found no {' and no '.join(missing)}."
+            )
+        username, password = (base64.b64decode(data[key]).decode() for key in ("username", "password"))
+        return Credentials(username, password)
+
+    def _ask(self, found: _Objects) -> dict[int, Answer]:
+        answers: dict[int, Answer] = {}
+        asked: list[tuple[int, Pod]] = []
+        for ordinal, pod in found.pods.items():
+            link = self.links.get(ordinal)
+            if link and link.uid != pod.uid:
+                self.links.pop(ordinal).close()
+            if pod.running:
+                asked.append((ordinal, pod))
+            else:
+                answers[ordinal] = Answer(Kind.UNREACHABLE, f"its pod {pod.obstacle or 'does not run'}")
+        for ordinal in [ordinal for ordinal in self.links if ordinal not in found.pods]:
+            self.links.pop(ordinal).close()
+        if asked:
+            recorded = bool(found.stateful_set and found.stateful_set.recorded)
+            with concurrent.futures.ThreadPoolExecutor(max_workers=len(asked)) as pool:
+                waiting = [(o, pool.submit(self._ask_one, o, pod, recorded, found.new_disk(o))) for o, pod in asked]
+                answers.update((ordinal, future.result()) for ordinal, future in waiting)
+        return dict(sorted(answers.items()))
+
+    def _ask_one(self, ordinal: int, pod: Pod, recorded: bool, new_disk: bool) -> Answer:
+        link = self.links.get(ordinal)
+        if link is None:
+            link = Link(self.cluster, self.target.namespace, pod.name, pod.uid, self.target.port, recorded)
+            self.links[ordinal] = link
+        return link.ask(self._credentials, new_disk)
+
+
+def missing_secret(target: Target) -> str:
+    return (
+        f"root_secret: there is no Secret {target.root_secret} in namespace {target.namespace}. Create it with the "
+        "keys username and password (the name and password of the root user), or name another one."
+    )
+
+
+class _Objects:
+    """The objects of one application, by ordinal."""
+
+    def __init__(
+        self,
+        name: str,
+        stateful_set: t.Optional[Object],
+        pods: t.Sequence[Object],
+        claims: t.Sequence[Object],
+        selector: str,
+    ) -> None:
+        self.selector = selector
+        self.stateful_set = _stateful_set(stateful_set) if stateful_set else None
+        self._raw_pods = {
+            ordinal: pod for pod in pods if (ordinal := _ordinal(pod, rf"{re.escape(name)}-(\d+)")) is not None
+        }
+        self.pods = {ordinal: _pod(self._raw_pods[ordinal]) for ordinal in sorted(self._raw_pods)}
+        self._raw_claims: dict[int, list[Object]] = {}
+        templates = (stateful_set or {}).get("spec", {}).get("volumeClaimTemplates") or ()
+        names = "|".join(re.escape(template["metadata"]["name"]) for template in templates)
+        for claim in claims if names else ():
+            ordinal = _ordinal(claim, rf"(?:{names})-{re.escape(name)}-(\d+)")
+            if ordinal is not None:
+                self._raw_claims.setdefault(ordinal, []).append(claim)
+        self.claims = {
+            ordinal: tuple(sorted(claim["metadata"]["name"] for claim in found))
+            for ordinal, found in sorted(self._raw_claims.items())
+        }
+
+    def new_disk(self, ordinal: int) -> bool:
+        """Whether this pod is the first user of its disk, at its first start.
+
+        A StatefulSet's controller creates the claims of a pod right before the pod. Without claims the disk is the
+        pod's own, and as old as the pod.
+        """
+        pod = self._raw_pods[ordinal]
+        born = pod["metadata"].get("creationTimestamp", "")
+        statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+        if not born or any(status.get("restartCount") for status in statuses):
+            return False
+        claims = self._raw_claims.get(ordinal, ())
+        if len(claims) < len(_claims_of(pod)):
+            return False  # a claim that is none of its StatefulSet's: nothing is known of its age
+        made = [_seconds(claim["metadata"].get("creationTimestamp", "")) for claim in claims]
+        # Times of objects are whole seconds.
+        return all(_seconds(born) - at <= 1 for at in made)
+
+
+def _ordinal(obj: Object, pattern: str) -> t.Optional[int]:
+    found = re.fullmatch(pattern, obj["metadata"]["name"])
+    return int(found.group(1)) if found else None
+
+
+def _stateful_set(obj: Object) -> StatefulSet:
+    metadata, spec = obj["metadata"], obj["spec"]
+    return StatefulSet(
+        uid=metadata.get("uid", ""),
+        resource_version=metadata.get("resourceVersion", ""),
+        replicas=spec.get("replicas", 1),
+        service=spec.get("serviceName") or "",
+        parallel=spec.get("podManagementPolicy", "OrderedReady") == "Parallel",
+        recorded=(metadata.get("annotations") or {}).get(SET_ID_ANNOTATION, ""),
+    )
+
+
+def _pod(obj: Object) -> Pod:
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    containers = status.get("containerStatuses") or ()
+    return Pod(
+        name=metadata["name"],
+        uid=metadata.get("uid", ""),
+        node=obj["spec"].get("nodeName") or "",
+        created=metadata.get("creationTimestamp", ""),
+        running=any("running" in container.get("state", {}) for container in containers),
+        obstacle=pod_obstacle(obj),
+        claims=_claims_of(obj),
+    )
+
+
+def _claims_of(pod: Object) -> tuple[str, ...]:
+    volumes = pod["spec"].get("volumes") or ()
+    return tuple(v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v)
+
+
+def _seconds(stamp: str) -> float:
+    """An RFC 3339 time of the API server as seconds since the epoch; 0 where there is none."""
+    try:
+        return time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+    except ValueError:
+        return 0.0
+
+
+def record_set_id(cluster: Cluster, target: Target, stateful_set: StatefulSet, set_id: str) -> bool:
+    """Write the set id on the StatefulSet that was seen; False where it has changed since."""
+    patch: Object = {
+        "metadata": {
+            "resourceVersion": stateful_set.resource_version,
+            "uid": stateful_set.uid,
+            "annotations": {SET_ID_ANNOTATION: set_id},
+        }
+    }
+    try:
+        cluster.merge("apps/v1", "StatefulSet", target.name, target.namespace, patch)
+    except ApiError as error:
+        if error.conflict or error.not_found:
+            return False
+        raise
+    return True

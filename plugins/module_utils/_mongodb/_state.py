@@ -1,0 +1,176 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""What was seen of one replica set: one immutable snapshot, without any I/O."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import typing as t
+
+PRIMARY = "PRIMARY"
+SECONDARY = "SECONDARY"
+
+# Seconds that a mongod on a used disk must have said "not initialised" before it is believed: while it starts, it says
+# so too, until it has found itself in the configuration on its disk (which takes name look-ups).
+BELIEVED_AFTER = 10.0
+
+
+class Kind(enum.Enum):
+    """What a pod's mongod said of itself. No answer is an answer of its own, never 'not initialised'."""
+
+    UNREACHABLE = "unreachable"
+    #: it has received no configuration yet
+    UNINITIALISED = "not initialised"
+    #: it has a configuration and no user yet: the localhost exception still applies
+    NO_USER = "no user yet"
+    #: it takes neither the login nor the localhost exception
+    REFUSED = "login refused"
+    #: it has a configuration and is not a member of it, or does not find itself in it
+    REMOVED = "not a member of its configuration"
+    #: it runs without --replSet
+    STANDALONE = "runs without --replSet"
+    #: logged in, and it reports a status and a configuration
+    MEMBER = "member"
+
+
+@dataclasses.dataclass(frozen=True)
+class MemberConfig:
+    """One member in a replica set configuration."""
+
+    id: int
+    host: str
+    priority: float = 1.0
+    votes: int = 1
+    hidden: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+    secondary_delay_secs: int = 0
+    build_indexes: bool = True
+    arbiter_only: bool = False
+
+    @property
+    def electable(self) -> bool:
+        return bool(self.votes and self.priority > 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A replica set configuration as one member has it."""
+
+    set_name: str
+    set_id: str
+    version: int
+    term: int
+    members: tuple[MemberConfig, ...]
+    settings: tuple[tuple[str, t.Any], ...] = ()
+
+    def member(self, host: str) -> t.Optional[MemberConfig]:
+        return next((member for member in self.members if member.host == host), None)
+
+    @property
+    def voters(self) -> int:
+        return sum(member.votes for member in self.members)
+
+
+@dataclasses.dataclass(frozen=True)
+class MemberStatus:
+    """One member as another (or itself) sees it."""
+
+    host: str
+    state: str
+    healthy: bool
+    optime: float = 0.0  # seconds since the epoch of the newest applied write
+    message: str = ""
+
+    @property
+    def serves(self) -> bool:
+        return self.healthy and self.state in (PRIMARY, SECONDARY)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What one pod's mongod said."""
+
+    kind: Kind
+    detail: str = ""
+    #: its own state, as far as it told (PRIMARY, STARTUP2, ...)
+    state: str = ""
+    set_name: str = ""
+    config: t.Optional[Config] = None
+    statuses: tuple[MemberStatus, ...] = ()
+    #: members whose votes count: a joining voter does not, until it has caught up
+    voting: int = 0
+    term: int = 0
+    #: 'not initialised' is believed only when the disk is new, or after it was said for a while
+    settled: bool = True
+
+    @property
+    def set_id(self) -> str:
+        return self.config.set_id if self.config else ""
+
+    def status(self, host: str) -> t.Optional[MemberStatus]:
+        return next((status for status in self.statuses if status.host == host), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pod:
+    """A pod of the StatefulSet. ``obstacle`` says what keeps it from being ready, or is None."""
+
+    name: str
+    uid: str = ""
+    node: str = ""
+    created: str = ""
+    running: bool = True
+    obstacle: t.Optional[str] = None
+    claims: tuple[str, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        return self.obstacle is None
+
+
+@dataclasses.dataclass(frozen=True)
+class StatefulSet:
+    uid: str
+    resource_version: str
+    replicas: int
+    service: str = ""
+    parallel: bool = True
+    #: the set id that was recorded when the replica set was formed
+    recorded: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """All that one look saw. Pods, claims and answers are by ordinal."""
+
+    stateful_set: t.Optional[StatefulSet] = None
+    pods: t.Mapping[int, Pod] = dataclasses.field(default_factory=dict)
+    claims: t.Mapping[int, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    answers: t.Mapping[int, Answer] = dataclasses.field(default_factory=dict)
+    #: whether the Secret with the root user's name and password is there
+    secret: bool = True
+    root_user: str = ""
+
+    def answer(self, ordinal: int) -> Answer:
+        found = self.answers.get(ordinal)
+        if found:
+            return found
+        return Answer(Kind.UNREACHABLE, "its pod does not exist yet")
+
+    @property
+    def recorded(self) -> str:
+        return self.stateful_set.recorded if self.stateful_set else ""
+
+    def of_kind(self, *kinds: Kind) -> tuple[int, ...]:
+        return tuple(ordinal for ordinal in sorted(self.answers) if self.answers[ordinal].kind in kinds)
+
+    @property
+    def primary(self) -> t.Optional[int]:
+        """The ordinal of the primary: where two claim to be, the one with the newest term is right."""
+        found = [o for o in self.of_kind(Kind.MEMBER, Kind.NO_USER) if self.answers[o].state == PRIMARY]
+        return max(found, key=lambda ordinal: self.answers[ordinal].term, default=None)
