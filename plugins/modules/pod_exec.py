@@ -34,7 +34,9 @@ options:
     type: str
     required: true
   container:
-    description: Name of the container. The default is the pod's default container.
+    description:
+      - Name of the container. The default is the one that the annotation
+        C(kubectl.kubernetes.io/default-container) names, or else the first.
     type: str
   command:
     description: The command and its arguments. No shell is involved unless you name one.
@@ -132,8 +134,10 @@ def run(task: Task) -> dict[str, t.Any]:
             params["stdin"],
             params["timeout"],
         )
-    result = {
+    result: dict[str, t.Any] = {
         "changed": True,
+        # Without this word Ansible takes any other exit code for a failure.
+        "failed": False,
         "rc": done.rc,
         "stdout": done.stdout,
         "stdout_lines": done.stdout.splitlines(),

@@ -17,6 +17,7 @@ import base64
 import json
 import os
 import shutil
+import ssl
 import tempfile
 import time
 import typing as t
@@ -49,28 +50,24 @@ def preload() -> None:
 
 
 class Connection:
-    """Close it when done: it may have written credentials of a kubeconfig into private files."""
+    """Requests of several threads may be under way at once."""
 
     def __init__(self, options: ConnectionOptions, environment: t.Optional[t.Mapping[str, str]] = None) -> None:
-        self._private = tempfile.mkdtemp(prefix="stateful-kube-")
+        self._options = options
+        # The package writes credentials that a kubeconfig holds into files. They live only until they are loaded.
+        private = tempfile.mkdtemp(prefix="stateful-kube-")
         try:
             self.configuration, self.namespace = _configure(
-                options, os.environ if environment is None else environment, self._private
+                options, os.environ if environment is None else environment, private
             )
-            self._options = options
-            self._http = _http_pool(self.configuration)
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self.close()
+            self._http = _http_pool(self.configuration, _tls(self.configuration))
+            # urllib3 switches the host name check of a context off and checks by itself: web sockets need their own.
+            self._websocket_tls = _tls(self.configuration)
+        finally:
+            shutil.rmtree(private, ignore_errors=True)
 
     def close(self) -> None:
-        shutil.rmtree(self._private, ignore_errors=True)
+        self._http.clear()
 
     @property
     def server(self) -> str:
@@ -136,20 +133,13 @@ class Connection:
 
     def websocket(self, path: str, query: Query, protocols: t.Sequence[str]) -> t.Any:
         """Open a web socket (``websocket.WebSocket``) that carries this connection's identity."""
-        import ssl
-
         import websocket
 
         config = self.configuration
         address = urlsplit(self.server)
-        url = (
-            f"{'wss' if address.scheme == 'https' else 'ws'}://{address.netloc}{address.path}{path}?{urlencode(query)}"
-        )
-        tls: dict[str, t.Any] = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
-        if config.verify_ssl:
-            tls = {"cert_reqs": ssl.CERT_REQUIRED, "ca_certs": config.ssl_ca_cert or _default_ca()}
-        if config.cert_file:
-            tls.update(certfile=config.cert_file, keyfile=config.key_file)
+        scheme = "wss" if address.scheme == "https" else "ws"
+        url = f"{scheme}://{address.netloc}{address.path}{path}?{urlencode(query)}"
+        tls: dict[str, t.Any] = {"context": self._websocket_tls}
         if getattr(config, "tls_server_name", None):
             tls["server_hostname"] = config.tls_server_name
         through: dict[str, t.Any] = {}
@@ -362,14 +352,38 @@ def _overlay(configuration: t.Any, options: ConnectionOptions) -> None:
             raise Failure(f"{option}: expected a readable file, found none at {path}. Correct the path.")
 
 
-def _http_pool(configuration: t.Any) -> t.Any:
+def _http_pool(configuration: t.Any, context: ssl.SSLContext) -> t.Any:
     import urllib3
     from kubernetes.client.rest import RESTClientObject
 
     if not configuration.verify_ssl:
         # The user switched verification off; the library would say so at every single request.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    return RESTClientObject(configuration).pool_manager
+    pool = RESTClientObject(configuration).pool_manager
+    for loaded in ("ca_certs", "ca_cert_data", "cert_file", "key_file"):
+        pool.connection_pool_kw.pop(loaded, None)
+    pool.connection_pool_kw["ssl_context"] = context
+    return pool
+
+
+def _tls(configuration: t.Any) -> ssl.SSLContext:
+    """Everything that TLS needs, loaded from its files now."""
+    try:
+        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert or _default_ca())
+        # Python 3.13 refuses authorities without key identifiers, as many clusters have them; kubectl takes them.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        if not configuration.verify_ssl or configuration.assert_hostname is False:
+            context.check_hostname = False
+        if not configuration.verify_ssl:
+            context.verify_mode = ssl.CERT_NONE
+        if configuration.cert_file:
+            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    except (OSError, ssl.SSLError) as exc:
+        raise Failure(
+            f"The certificates of this connection cannot be loaded ({exc}): check ca_cert, client_cert and client_key, "
+            "or the certificate data in the kubeconfig. Each has to be PEM, and the key has to fit its certificate."
+        ) from exc
+    return context
 
 
 def _transport_errors() -> tuple[type[BaseException], ...]:

@@ -35,8 +35,11 @@ MERGE = "application/merge-patch+json"
 @contextlib.contextmanager
 def connect(params: t.Mapping[str, t.Any], warn: t.Optional[t.Callable[[str], None]] = None) -> t.Iterator[Cluster]:
     """Open the cluster that the connection options in ``params`` name."""
-    with Connection(ConnectionOptions.of(params)) as connection:
+    connection = Connection(ConnectionOptions.of(params))
+    try:
         yield Cluster(connection, warn)
+    finally:
+        connection.close()
 
 
 class Cluster:
@@ -155,9 +158,15 @@ class Cluster:
         path = f"{self.resource('v1', 'Pod').path(namespace, pod)}/log"
         query: Query = [("container", container), ("tailLines", lines), ("previous", previous)]
         try:
-            return [line for line in self.connection.text(path, query).splitlines() if line.strip()]
+            text = self.connection.text(path, query)
         except (ApiError, Unreachable):
             return []
+        # The kubelet says this where the log should be when the container is gone already.
+        return [
+            line
+            for line in text.splitlines()
+            if line.strip() and not line.startswith("unable to retrieve container logs")
+        ]
 
 
 class Changes:

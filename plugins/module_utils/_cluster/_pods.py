@@ -140,16 +140,23 @@ def execute(
     Raises Failure when the time is up (the command may go on in the container), ApiError when the pod or container
     does not take commands.
     """
-    query: list[tuple[str, t.Union[str, bool]]] = [("command", word) for word in command]
-    query += [("stdout", True), ("stderr", True), ("stdin", stdin is not None), ("tty", False)]
-    if container:
-        query.append(("container", container))
-    plain = [(name, str(value).lower() if isinstance(value, bool) else value) for name, value in query]
-    channel = cluster.connection.websocket(f"{_PODS.path(namespace, pod)}/exec", plain, EXEC_PROTOCOLS)
+    container = container or _default_container(cluster, namespace, pod)
+    query = [("command", word) for word in command]
+    query += [("container", container), ("stdout", "true"), ("stderr", "true")]
+    if stdin is not None:
+        query.append(("stdin", "true"))
+    channel = cluster.connection.websocket(f"{_PODS.path(namespace, pod)}/exec", query, EXEC_PROTOCOLS)
     try:
         return _converse(channel, stdin, timeout, f"{namespace}/{pod}: {command[0]}")
     finally:
         channel.close(timeout=0)
+
+
+def _default_container(cluster: Cluster, namespace: str, pod: str) -> str:
+    """The container that kubectl would choose."""
+    found = cluster.connection.request("GET", _PODS.path(namespace, pod))
+    named = (found["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
+    return str(named or found["spec"]["containers"][0]["name"])
 
 
 def _converse(channel: t.Any, stdin: t.Optional[str], timeout: float, title: str) -> Executed:

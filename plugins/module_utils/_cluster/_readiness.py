@@ -54,6 +54,9 @@ def pod_obstacle(pod: Object, events: t.Sequence[Object] = ()) -> t.Optional[str
         waiting = container.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") not in _ON_ITS_WAY:
             return _waiting_phrase(container, waiting)
+        ended = container.get("state", {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return f"container {container['name']} has crashed ({_exit_phrase(container, ended)})"
     told = [event for event in events if event.get("type") == "Warning"]
     running = any("running" in container.get("state", {}) for container in status.get("containerStatuses", ()))
     if told:
@@ -100,11 +103,13 @@ def _waiting_phrase(container: Object, waiting: t.Mapping[str, t.Any]) -> str:
         return f"cannot get the image {container.get('image')} of container {name} ({reason}: {waiting.get('message')})"
     ended = container.get("lastState", {}).get("terminated")
     if reason == "CrashLoopBackOff" and ended:
-        return (
-            f"container {name} keeps crashing (exit code {ended.get('exitCode')}, {ended.get('reason', 'Error')}, "
-            f"{container.get('restartCount', 0)} restarts)"
-        )
+        return f"container {name} keeps crashing ({_exit_phrase(container, ended)})"
     return f"container {name} waits ({reason}: {waiting.get('message', 'no message')})"
+
+
+def _exit_phrase(container: Object, ended: t.Mapping[str, t.Any]) -> str:
+    restarts = container.get("restartCount", 0)
+    return f"exit code {ended.get('exitCode')}, {ended.get('reason', 'Error')}, {restarts} restarts"
 
 
 def _stale(obj: Object) -> bool:

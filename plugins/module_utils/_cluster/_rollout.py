@@ -68,11 +68,11 @@ def _last_message(events: t.Sequence[Object]) -> str:
 def _crash_log(cluster: Cluster, namespace: str, pod: Object) -> str:
     status = pod.get("status") or {}
     for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
-        ended_before = "terminated" in container.get("lastState", {})
-        if container.get("restartCount", 0) or ended_before or "terminated" in container.get("state", {}):
-            if container.get("state", {}).get("terminated", {}).get("exitCode") == 0:
-                continue
-            previous = ended_before and "running" not in container.get("state", {})
+        if container.get("restartCount", 0) == 0 and not container.get("state", {}).get("terminated", {}).get(
+            "exitCode"
+        ):
+            continue
+        for previous in (False, True):
             lines = cluster.log_tail(namespace, pod["metadata"]["name"], container["name"], previous, LOG_LINES)
             if lines:
                 return "last log lines: " + " / ".join(line[:LOG_WIDTH] for line in lines)
