@@ -33,5 +33,9 @@ class MissingLibrary(Failure):
         )
 
 
+class Unreachable(Failure):
+    """No answer from the API server. In the middle of an operation it may come back, so that is waited for."""
+
+
 class NotYet(Exception):
     """The system is not ready for this step, and waiting may help: the operation looks again until its time is up."""

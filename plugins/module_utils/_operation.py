@@ -17,7 +17,7 @@ import dataclasses
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet, Unreachable
 
 Observed = t.TypeVar("Observed")
 
@@ -198,7 +198,7 @@ class _Loop(t.Generic[Observed]):
                 self._say("; ".join(step.sentence for step in steps) if len(steps) < 3 else _summary(steps))
                 try:
                     self.operation.act(steps, observed)
-                except NotYet as not_yet:
+                except (NotYet, Unreachable) as not_yet:
                     obstacle = str(not_yet)
                 else:
                     took = round(time.monotonic() - started, 3)
@@ -209,8 +209,20 @@ class _Loop(t.Generic[Observed]):
                 obstacle = steps[0].sentence
             if obstacle:
                 self._wait(obstacle, observed, since)
-            observed, plan = self.look()
+            observed, plan = self._look_again(since)
         return observed
+
+    def _look_again(self, since: float) -> tuple[Observed, Plan]:
+        """Look, and sit out an API server that is away: it has answered before."""
+        while True:
+            try:
+                return self.look()
+            except Unreachable as unreachable:
+                waited = time.monotonic() - since
+                if waited > self.operation.wait_timeout or self.task.abandoned():
+                    raise
+                self._say(f"waiting for the API server ({unreachable.message})", waited)
+                time.sleep(LOOK_AGAIN)
 
     def _wait(self, obstacle: str, observed: Observed, since: float) -> None:
         waited = time.monotonic() - since
@@ -232,13 +244,13 @@ class _Loop(t.Generic[Observed]):
                 blocked=list(blocked),
                 state=self.operation.facts(observed),
             )
-        self._say(obstacle)
+        self._say(obstacle, waited)
         self.operation.pause(LOOK_AGAIN)
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, waited: float = 0.0) -> None:
         now = time.monotonic()
         if text != self._said or now - self._said_at > PROGRESS_EVERY:
-            self.task.progress(f"{self.operation.title}: {text}")
+            self.task.progress(f"{self.operation.title}: {text}" + (f" ({waited:.0f} s)" if waited >= 1 else ""))
             self._said, self._said_at = text, now
 
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, Unreachable
 
-
-class Unreachable(Failure):
-    """No answer from the API server."""
+__all__ = ["ApiError", "Unreachable"]
 
 
 class ApiError(Failure):

@@ -49,7 +49,9 @@ def pod_obstacle(pod: Object, events: t.Sequence[Object] = ()) -> t.Optional[str
     if status.get("phase") == "Succeeded" or condition(pod, "Ready") == "True":
         return None
     if condition(pod, "PodScheduled") == "False":
-        return f"is not scheduled: {_condition(pod, 'PodScheduled').get('message', 'no reason given')}"
+        told = str(_condition(pod, "PodScheduled").get("message", "no reason given"))
+        # What follows is the scheduler's account of pods it might have put out instead.
+        return f"is not scheduled: {told.partition(' no new claims')[0].partition(' preemption:')[0]}"
     for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
         waiting = container.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") not in _ON_ITS_WAY:
@@ -57,10 +59,10 @@ def pod_obstacle(pod: Object, events: t.Sequence[Object] = ()) -> t.Optional[str
         ended = container.get("state", {}).get("terminated") or {}
         if ended.get("exitCode"):
             return f"container {container['name']} has crashed ({_exit_phrase(container, ended)})"
-    told = [event for event in events if event.get("type") == "Warning"]
+    warnings = [event for event in events if event.get("type") == "Warning"]
     running = any("running" in container.get("state", {}) for container in status.get("containerStatuses", ()))
-    if told:
-        last = max(told, key=_event_time)
+    if warnings:
+        last = max(warnings, key=_event_time)
         return f"{'is not ready' if running else 'is not started yet'}: {last.get('message', '').strip()}"
     if running:
         return "is running, and its readiness probe has not succeeded yet"

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._operation import (
     Operation,
     Plan,
@@ -183,3 +183,29 @@ def test_an_orphan_takes_no_further_step() -> None:
     with pytest.raises(Failure, match="is gone"):
         carry_out(operation, task)
     assert operation.acted == ["1", "2"]
+
+
+def test_an_api_server_that_goes_away_in_the_middle_is_waited_for() -> None:
+    operation, task = Counting(2), FakeTask()
+    observe, away = operation.observe, [False, True, True, False, False]
+
+    def flickering() -> int:
+        if away.pop(0):
+            raise Unreachable("nobody answers")
+        return observe()
+
+    operation.observe = flickering  # type: ignore[method-assign]
+    carry_out(operation, task)
+    assert operation.acted == ["1", "2"]
+    assert any("waiting for the API server (nobody answers)" in line for line in task.lines)
+
+
+def test_an_api_server_that_never_answered_ends_the_task_at_once() -> None:
+    operation = Counting(1)
+
+    def gone() -> int:
+        raise Unreachable("nobody answers")
+
+    operation.observe = gone  # type: ignore[method-assign]
+    with pytest.raises(Unreachable):
+        carry_out(operation, FakeTask())
