@@ -60,7 +60,8 @@ options:
       keys:
         description:
           - For each key of the Secret a dictionary with C(length) (characters) and C(encoding) (C(alnum) or
-            C(base64), by default C(alnum)) for a random value, or with C(value) for a given one.
+            C(base64), by default C(alnum)) for a random value, or with C(value) for a given one. Give the task
+            C(no_log) where such a value is a secret.
         type: dict
         required: true
       labels:
@@ -86,7 +87,9 @@ options:
     type: bool
     default: false
   wait:
-    description: Wait until the objects are ready, or gone with O(state=absent).
+    description:
+      - Wait until the objects are ready, or with O(state=absent) until they and the pods of deleted workloads are
+        gone.
     type: bool
     default: false
   wait_timeout:

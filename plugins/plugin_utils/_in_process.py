@@ -83,7 +83,7 @@ class InProcessAction(ActionBase):
         if self._task.delegate_to:
             variables = variables.get("ansible_delegated_vars", {}).get(self._task.delegate_to, variables)
         python = str(self._templar.template(variables.get("ansible_python_interpreter", "auto")))
-        return python.startswith("auto") or os.path.realpath(python) == os.path.realpath(sys.executable)
+        return python.startswith("auto") or os.path.abspath(python) == os.path.abspath(sys.executable)
 
     def _task_environment(self) -> dict[str, str]:
         """The task's environment, which ansible-core hands to modules only."""

@@ -47,6 +47,8 @@ class Tunnel:
         self.path = os.path.join(self._folder, "tunnel.sock")
         #: why the last connection could not be carried, if so
         self.error: t.Optional[str] = None
+        #: the same as it was raised: a missing right, for example, will not come by waiting
+        self.failure: t.Optional[Failure] = None
         self._open: set[t.Any] = set()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self.path)
@@ -80,10 +82,10 @@ class Tunnel:
         try:
             far = self._connect()
         except Failure as failure:
-            self.error = failure.message
+            self.error, self.failure = failure.message, failure
             near.close()
             return
-        self.error = None
+        self.error = self.failure = None
         self._open.update((near, far))
         back = threading.Thread(target=_pump, args=(far, near), daemon=True)
         back.start()

@@ -26,6 +26,10 @@ def diagnose(cluster: Cluster, namespace: str, selector: str, owners: t.Sequence
     """
     pods = _read(lambda: cluster.list("v1", "Pod", namespace, labels=selector))
     events = _read(lambda: cluster.list("v1", "Event", namespace, fields="type=Warning"))
+    if any((pod.get("status") or {}).get("phase") == "Pending" for pod in pods):
+        # That a claim waits for its provisioner is told by an event of type Normal.
+        about_claims = "involvedObject.kind=PersistentVolumeClaim,type=Normal"
+        events += _read(lambda: cluster.list("v1", "Event", namespace, fields=about_claims))
     by_object: dict[tuple[str, str], list[Object]] = {}
     for event in events:
         about = event.get("involvedObject") or {}
@@ -35,7 +39,9 @@ def diagnose(cluster: Cluster, namespace: str, selector: str, owners: t.Sequence
         name = pod["metadata"]["name"]
         phrase = pod_obstacle(pod, by_object.get(("Pod", name), ()))
         if phrase:
-            extra = [_last_message(by_object.get(("PersistentVolumeClaim", claim), ())) for claim in _claims(pod)]
+            pending = (pod.get("status") or {}).get("phase") == "Pending"
+            claims = _claims(pod) if pending else []
+            extra = [_last_message(by_object.get(("PersistentVolumeClaim", claim), ())) for claim in claims]
             extra.append(_crash_log(cluster, namespace, pod))
             found.append(" — ".join([f"{name} {phrase}", *(text for text in extra if text)]))
     for owner in owners:

@@ -19,6 +19,7 @@ Object = dict[str, t.Any]
 # Later ranks need what earlier ranks make. Within a rank the order does not matter.
 _FIRST = ("Namespace", "CustomResourceDefinition", "StorageClass", "PriorityClass")
 _LAST = ("StatefulSet", "Deployment", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod")
+LAST_RANK = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Key:
 
     @property
     def rank(self) -> int:
-        return 0 if self.kind in _FIRST else 2 if self.kind in _LAST else 1
+        return 0 if self.kind in _FIRST else LAST_RANK if self.kind in _LAST else 1
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,7 +30,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import GeneratedSecret, Key
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import LAST_RANK, GeneratedSecret, Key
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import (
     Observed,
     Seen,
@@ -174,7 +174,9 @@ class Manifests(Operation[Observed]):
             seen: Seen = step.data["seen"]
             uid = seen.live["metadata"]["uid"] if seen.live else None
             key = seen.key
-            self.cluster.delete(key.api_version, key.kind, key.name, key.namespace or None, uid=uid)
+            # Whoever waits for a workload to be gone means its pods too.
+            propagation = "Foreground" if self.wait and key.rank == LAST_RANK else "Background"
+            self.cluster.delete(key.api_version, key.kind, key.name, key.namespace or None, propagation, uid)
         else:
             key = step.data["seen"].key
             self._apply(key)
@@ -237,7 +239,7 @@ class Manifests(Operation[Observed]):
         return found
 
     def _waited(self) -> list[Key]:
-        return [key for key in self.declared if key.rank == 2 or self.state == "absent"] or list(self.declared)
+        return [key for key in self.declared if key.rank == LAST_RANK or self.state == "absent"] or list(self.declared)
 
     # What is told
 
@@ -289,7 +291,7 @@ class Manifests(Operation[Observed]):
         return Key("v1", "Secret", self.namespace, name)
 
     def _title(self) -> str:
-        workloads = [key.name for key in self.declared if key.rank == 2]
+        workloads = [key.name for key in self.declared if key.rank == LAST_RANK]
         return workloads[0] if len(workloads) == 1 else self.namespace
 
 

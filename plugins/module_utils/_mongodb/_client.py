@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import typing as t
+from urllib.parse import quote_plus
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import MissingLibrary
 
@@ -62,7 +63,7 @@ class CommandError(Exception):
 def preload() -> None:
     """Import the driver, so that a parent process pays for it once and its forked workers do not."""
     try:
-        import pymongo  # noqa: F401
+        import pymongo
         import pymongo.errors  # noqa: F401
     except ImportError:
         # The task itself says clearly what is missing.
@@ -79,14 +80,14 @@ def require_driver() -> None:
 class Client:
     """One client of one server, with or without a login. Raises NoAnswer and CommandError."""
 
-    def __init__(self, address: str, credentials: t.Optional[Credentials] = None) -> None:
+    def __init__(self, socket_path: str, credentials: t.Optional[Credentials] = None) -> None:
         import pymongo
 
         login: dict[str, t.Any] = {}
         if credentials:
             login = {"username": credentials.username, "password": credentials.password, "authSource": "admin"}
         self._client: pymongo.MongoClient[dict[str, t.Any]] = pymongo.MongoClient(
-            address,
+            f"mongodb://{quote_plus(socket_path)}",
             directConnection=True,
             # Polling needs one connection less than streaming, and every connection is a request to the API server.
             serverMonitoringMode="poll",
@@ -119,4 +120,5 @@ class Client:
 
 def _brief(exc: BaseException) -> str:
     """The first line of a driver's message: the rest repeats addresses and topology."""
-    return str(exc).split(", Timeout:")[0].split("\n")[0][:200] or type(exc).__name__
+    text = str(exc).partition(", full error:")[0].partition(", Timeout:")[0].partition("\n")[0]
+    return text[:200] or type(exc).__name__

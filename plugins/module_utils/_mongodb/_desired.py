@@ -47,9 +47,7 @@ class MemberOptions:
     def differs_from(self, member: MemberConfig) -> tuple[str, ...]:
         """Names of the fields that a member in the configuration has otherwise."""
         return tuple(
-            field.name
-            for field in dataclasses.fields(self)
-            if getattr(self, field.name) != getattr(member, field.name)
+            field.name for field in dataclasses.fields(self) if getattr(self, field.name) != getattr(member, field.name)
         )
 
 

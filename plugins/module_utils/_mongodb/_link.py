@@ -8,10 +8,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import datetime
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
@@ -24,6 +25,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client imp
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     BELIEVED_AFTER,
     PRIMARY,
+    SECONDARY,
     Answer,
     Config,
     Kind,
@@ -61,19 +63,25 @@ class Link:
         return self._clients[login]
 
     def ask(self, credentials: t.Optional[Credentials], new_disk: bool) -> Answer:
-        """What the member says. Never raises: silence is an answer too."""
+        """What the member says; silence is an answer too. Raises Failure where the API server forbids to ask."""
         if credentials != self._credentials:
             self._credentials = credentials
             self._drop(login=True)
-        ways = (self._logged_in, self._as_nobody) if self._login_first else (self._as_nobody, self._logged_in)
+        # A login that was refused before is tried again at the end: the user may have been made in between.
+        last = (self._as_nobody, self._logged_in)
+        ways = (self._logged_in, *last) if self._login_first else last
         try:
             for way in ways:
                 found = way(new_disk)
                 if found:
-                    self._login_first = found.kind is Kind.MEMBER
+                    # A member that serves and has no user is about to get one, or needs none.
+                    self._login_first = found.kind is Kind.MEMBER or found.state in (PRIMARY, SECONDARY)
                     return found
         except NoAnswer as silence:
             self._process = None
+            failure = self._tunnel.failure
+            if isinstance(failure, ApiError) and failure.forbidden:
+                raise failure from silence
             return Answer(Kind.UNREACHABLE, self._tunnel.error or f"no answer ({silence})")
         except CommandError as error:
             return Answer(Kind.UNREACHABLE, f"its answer makes no sense here ({error.message})")
@@ -151,8 +159,8 @@ def _status(member: t.Mapping[str, t.Any]) -> MemberStatus:
     newest = member.get("optimeDate")
     seconds = 0.0
     if newest is not None:
-        with contextlib.suppress(OverflowError, ValueError):
-            seconds = newest.timestamp() - time.timezone if newest.tzinfo is None else newest.timestamp()
+        # The driver hands over UTC without saying so.
+        seconds = newest.replace(tzinfo=datetime.timezone.utc).timestamp()
     return MemberStatus(
         host=member["name"],
         state=member.get("stateStr", "UNKNOWN"),

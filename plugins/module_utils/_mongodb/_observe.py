@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import base64
+import calendar
 import concurrent.futures
 import re
 import time
@@ -64,6 +65,11 @@ class Observer:
             raise Failure(missing_secret(self.target))
         return self._credentials
 
+    @property
+    def selector(self) -> str:
+        """The label selector of the pods, as last read."""
+        return self._objects.selector if self._objects else ""
+
     def observe(self) -> Snapshot:
         if self._objects is None or time.monotonic() - self._read_at > OBJECTS_FOR:
             self._read_at = time.monotonic()
@@ -90,7 +96,7 @@ class Observer:
                 self.cluster,
                 [
                     ("apps/v1", "StatefulSet", namespace, ""),
-                    ("v1", "Pod", namespace, self._objects.selector if self._objects else ""),
+                    ("v1", "Pod", namespace, self.selector),
                 ],
             )
         if self._changes.wait(seconds):
@@ -245,7 +251,7 @@ def _claims_of(pod: Object) -> tuple[str, ...]:
 def _seconds(stamp: str) -> float:
     """An RFC 3339 time of the API server as seconds since the epoch; 0 where there is none."""
     try:
-        return time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+        return float(calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")))
     except ValueError:
         return 0.0
 

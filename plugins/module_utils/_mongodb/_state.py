@@ -160,7 +160,7 @@ class Snapshot:
         found = self.answers.get(ordinal)
         if found:
             return found
-        return Answer(Kind.UNREACHABLE, "its pod does not exist yet")
+        return Answer(Kind.UNREACHABLE, "no such pod yet")
 
     @property
     def recorded(self) -> str:
@@ -171,6 +171,18 @@ class Snapshot:
 
     @property
     def primary(self) -> t.Optional[int]:
-        """The ordinal of the primary: where two claim to be, the one with the newest term is right."""
-        found = [o for o in self.of_kind(Kind.MEMBER, Kind.NO_USER) if self.answers[o].state == PRIMARY]
-        return max(found, key=lambda ordinal: self.answers[ordinal].term, default=None)
+        """The ordinal of the primary. One that lets us in goes first; of two, the one with the newer term is right."""
+        for kind in (Kind.MEMBER, Kind.NO_USER):
+            found = [ordinal for ordinal in self.of_kind(kind) if self.answers[ordinal].state == PRIMARY]
+            if found:
+                return max(found, key=lambda ordinal: self.answers[ordinal].term)
+        return None
+
+    @property
+    def config(self) -> t.Optional[Config]:
+        """The primary's configuration, or else the newest that any member told."""
+        primary = self.primary
+        if primary is not None and self.answers[primary].config:
+            return self.answers[primary].config
+        told = [answer.config for answer in self.answers.values() if answer.config]
+        return max(told, key=lambda config: (config.term, config.version), default=None)

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# Name another interpreter with `make PYTHON=/path/to/python3 …`; without it tools/setup takes the newest that answers.
+export PYTHON
+
+# Checks see the collection of this clone and no other, and no cluster.
+BIN := $(CURDIR)/.venv/bin
+COLLECTIONS := $(CURDIR)/build/collections
+# ansible-lint installs the collection that it checks: not into the home folder, where playbooks would find it later.
+CHECK := env -u KUBECONFIG PATH="$(BIN):$$PATH" ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) ANSIBLE_LOCALHOST_WARNING=0 \
+	ANSIBLE_HOME=$(CURDIR)/build/ansible-home
+LAB := .venv/bin/python tests/lab/lab
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ The two commands
+.PHONY: demo test
+demo: setup ## A MongoDB replica set on a real cluster, and what happens when its primary dies
+	@PYTHONPATH=$(COLLECTIONS) .venv/bin/python tools/demo.py
+
+test: setup ## Every check and test, on the cluster KUBECONFIG names or else on the lab
+	@.venv/bin/python tools/run.py test
+
+##@ While working
+.PHONY: setup check
+setup: ## Make or refresh .venv
+	@tools/setup
+	@.venv/bin/python tools/tree.py
+
+check: setup ## Everything that needs no cluster
+	@.venv/bin/python tools/run.py check
+
+.PHONY: lint ansible-lint ruff mypy docs changelog sanity unit lab-check
+lint: ansible-lint ruff mypy docs changelog ## ansible-lint, ruff, mypy, documentation, changelog
+
+ansible-lint: setup
+	@$(CHECK) ansible-lint --offline --strict --nocolor
+
+ruff: setup
+	@$(CHECK) ruff check --quiet --output-format=concise plugins tools tests/unit tests/lab
+	@$(CHECK) ruff format --quiet --check --diff plugins tools tests/unit
+
+mypy: setup
+	@cd $(COLLECTIONS) && $(CHECK) mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p ansible_collections.stateful.kube.plugins
+	@MYPYPATH=tools:$(COLLECTIONS) $(CHECK) mypy tools
+	@MYPYPATH=tests/lab $(CHECK) mypy -p lab
+
+docs: setup
+	@$(CHECK) antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self --disallow-unknown-collection-refs .
+
+changelog: setup
+	@$(CHECK) antsibull-changelog lint
+
+sanity: setup ## ansible-test sanity
+	@.venv/bin/python tools/sanity.py $(ARGS)
+
+unit: setup ## Unit and property tests (ARGS="-k planner" to choose)
+	@$(CHECK) pytest tests/unit $(ARGS)
+
+lab-check: setup ## The lab's own tests
+	@$(CHECK) pytest -o pythonpath=tests/lab tests/lab/tests $(ARGS)
+
+.PHONY: integration molecule
+integration: setup ## ansible-test integration on a cluster (ARGS=manifests to choose)
+	@.venv/bin/python tools/integration.py $(ARGS)
+
+molecule: setup ## Each role as a user runs it (ARGS=default to choose)
+	@.venv/bin/python tools/scenarios.py $(ARGS)
+
+##@ The lab: a real cluster on this machine
+.PHONY: lab lab-down lab-clean lab-env
+lab: setup ## Bring it up; builds it first when it was never built
+	@tools/setup lab
+	@$(LAB) up
+
+lab-down: setup ## Stop it; what was built stays
+	@$(LAB) down
+
+lab-clean: setup ## Take away every trace of it
+	@$(LAB) clean
+
+lab-env: setup ## Print `export` lines: eval "$$(make -s lab-env)"
+	@.venv/bin/python tools/cluster.py
+
+##@ Tidying up
+.PHONY: clean
+clean: ## Remove .venv, build and caches; the lab stays
+	@rm -rf .venv build .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache tests/output

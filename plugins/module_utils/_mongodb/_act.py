@@ -1,0 +1,207 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""Takes the steps of a replica set's plan, each checked again at the moment of acting."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _plan as plan
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Client, CommandError, NoAnswer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import MemberOptions
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import config_from
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer, record_set_id
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
+
+# Seconds that another member gets to catch up before the primary steps down, and that the old one then stays out.
+CATCH_UP = 10
+STAY_OUT = 60
+
+# Answers that another look, a little later, may not get any more.
+TRANSIENT = (
+    _client.HOST_UNREACHABLE,
+    _client.MAX_TIME_EXPIRED,
+    _client.NODE_NOT_FOUND,
+    _client.INCOMPATIBLE_CONFIG,
+    _client.CONFIGURATION_IN_PROGRESS,
+    _client.CONFIGURATION_NOT_COMMITTED,
+    *_client.NOT_PRIMARY,
+)
+
+
+def act(observer: Observer, step: Step, seen: Snapshot) -> None:
+    """Take one step. Raises NotYet where waiting may help, Failure where it will not."""
+    try:
+        _ACTS[step.action](observer, step, seen)
+    except NoAnswer as silence:
+        raise NotYet(f"{step.target} did not answer ({silence}); next: {step.sentence}") from silence
+    except CommandError as error:
+        if error.code in TRANSIENT:
+            raise NotYet(f"{step.target}: {_explained(error)}; next: {step.sentence}") from error
+        raise Failure(
+            f"MongoDB refused to {step.sentence}: {error.message} (code {error.code}).", code=error.code
+        ) from error
+
+
+def _initiate(observer: Observer, step: Step, _seen: Snapshot) -> None:
+    ordinal: int = step.data["ordinal"]
+    document: dict[str, t.Any] = {
+        "_id": observer.target.replica_set,
+        "members": [{"_id": 0, "host": step.data["host"], **member_fields(step.data["options"])}],
+    }
+    if step.data["settings"]:
+        document["settings"] = dict(step.data["settings"])
+    try:
+        # The server itself is the compare-and-set: it takes this once.
+        _link_client(observer, ordinal, login=False).command(
+            "replSetInitiate", document, seconds=_client.CHANGE_TIMEOUT
+        )
+    except CommandError as error:
+        # The server has no code of its own for a name that does not lead to itself.
+        if error.code == _client.INVALID_CONFIG and "maps to this node" in error.message:
+            raise NotYet(
+                f"the name {step.data['host']} does not resolve in {step.target}, or not to {step.target} itself"
+            ) from error
+        if error.code != _client.ALREADY_INITIALIZED:
+            raise
+
+
+def _create_user(observer: Observer, step: Step, _seen: Snapshot) -> None:
+    ordinal: int = step.data["ordinal"]
+    credentials = observer.credentials
+    try:
+        _link_client(observer, ordinal, login=False).command(
+            "createUser",
+            credentials.username,
+            pwd=credentials.password,
+            roles=["root"],
+            writeConcern={"w": "majority", "wtimeout": int(_client.READ_TIMEOUT * 1000)},
+        )
+    except CommandError as error:
+        # Somebody else made it, or has just made it and ended the localhost exception: the login will tell.
+        if error.code not in (_client.USER_EXISTS, _client.UNAUTHORIZED):
+            raise
+    for link in observer.links.values():
+        link.expect_login()
+
+
+def _record(observer: Observer, step: Step, seen: Snapshot) -> None:
+    stateful_set = seen.stateful_set
+    done = bool(stateful_set and record_set_id(observer.cluster, observer.target, stateful_set, step.data["set_id"]))
+    observer.forget_objects()
+    if not done:
+        raise NotYet(f"the StatefulSet {observer.target.name} changed meanwhile; next: {step.sentence}")
+
+
+def _add(observer: Observer, step: Step, seen: Snapshot) -> None:
+    def edit(document: dict[str, t.Any]) -> None:
+        free = 1 + max(member["_id"] for member in document["members"])
+        document["members"].append({"_id": free, "host": step.data["host"], **member_fields(step.data["options"])})
+
+    _reconfigure(observer, step, seen, edit)
+
+
+def _change(observer: Observer, step: Step, seen: Snapshot) -> None:
+    def edit(document: dict[str, t.Any]) -> None:
+        # Only declared fields are replaced: what a member has besides (horizons, for example) stays.
+        member = next(member for member in document["members"] if member["host"] == step.data["host"])
+        member.pop("slaveDelay", None)
+        member.update(member_fields(step.data["options"]))
+
+    _reconfigure(observer, step, seen, edit)
+
+
+def _settings(observer: Observer, step: Step, seen: Snapshot) -> None:
+    def edit(document: dict[str, t.Any]) -> None:
+        document["settings"] = {**document.get("settings", {}), **step.data["settings"]}
+
+    _reconfigure(observer, step, seen, edit)
+
+
+def _reconfigure(observer: Observer, step: Step, seen: Snapshot, edit: t.Callable[[dict[str, t.Any]], None]) -> None:
+    """One reconfiguration, without force, from the very configuration that the step was planned on."""
+    client = _primary_client(observer, step, seen)
+    document: dict[str, t.Any] = client.command("replSetGetConfig")["config"]
+    planned = (step.data["version"], step.data["term"])
+    found = (document["version"], document.get("term", 0))
+    if found != planned:
+        raise NotYet(f"the configuration moved from version {planned[0]} to {found[0]}; next: {step.sentence}")
+    edit(document)
+    document["version"] += 1
+    try:
+        client.command("replSetReconfig", document, seconds=_client.CHANGE_TIMEOUT)
+    except (CommandError, NoAnswer):
+        # It may be installed, and only not yet with a majority: then it is done, and the next look waits for the rest.
+        if not _installed(client, document):
+            raise
+
+
+def _installed(client: Client, document: t.Mapping[str, t.Any]) -> bool:
+    try:
+        found = config_from(client.command("replSetGetConfig")["config"])
+    except (CommandError, NoAnswer):
+        return False
+    sent = config_from(document)
+    return (found.version, found.members, found.settings) == (sent.version, sent.members, sent.settings)
+
+
+def _step_down(observer: Observer, step: Step, seen: Snapshot) -> None:
+    client = _primary_client(observer, step, seen)
+    if seen.primary != step.data["ordinal"]:
+        raise NotYet(f"{step.target} is not the primary any more")
+    try:
+        client.command("replSetStepDown", STAY_OUT, secondaryCatchUpPeriodSecs=CATCH_UP, seconds=_client.CHANGE_TIMEOUT)
+    except NoAnswer:
+        # A server that steps down may close its connections before it answers: the next look tells.
+        return
+
+
+def _primary_client(observer: Observer, step: Step, seen: Snapshot) -> Client:
+    if seen.primary is None:
+        raise NotYet(f"no member is primary; next: {step.sentence}")
+    return _link_client(observer, seen.primary, login=True)
+
+
+def _link_client(observer: Observer, ordinal: int, login: bool) -> Client:
+    link = observer.links.get(ordinal)
+    if link is None:
+        raise NotYet(f"{observer.target.pod(ordinal)} is gone")
+    return link.client(login)
+
+
+def member_fields(options: MemberOptions) -> dict[str, t.Any]:
+    """The fields of a member in a configuration document."""
+    return {
+        "priority": options.priority,
+        "votes": options.votes,
+        "hidden": options.hidden,
+        "tags": dict(options.tags),
+        "secondaryDelaySecs": options.secondary_delay_secs,
+        "buildIndexes": options.build_indexes,
+    }
+
+
+def _explained(error: CommandError) -> str:
+    if error.code in _client.NOT_PRIMARY:
+        return f"it takes no changes now ({error.message})"
+    if error.code == _client.NODE_NOT_FOUND:
+        return f"a member's name does not resolve or does not lead to it yet ({error.message})"
+    return error.message
+
+
+_ACTS: t.Mapping[str, t.Callable[[Observer, Step, Snapshot], None]] = {
+    plan.INITIATE: _initiate,
+    plan.CREATE_USER: _create_user,
+    plan.RECORD: _record,
+    plan.ADD: _add,
+    plan.CHANGE: _change,
+    plan.SETTINGS: _settings,
+    plan.STEP_DOWN: _step_down,
+}

@@ -1,0 +1,291 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mongodb_replica_set
+short_description: Form, grow and configure a MongoDB replica set in the pods of a StatefulSet
+version_added: 0.1.0
+author:
+  - The stateful.kube authors (@stateful-kube)
+description:
+  - Makes the pods of a StatefulSet one MongoDB replica set. The set is initiated with one member, gets its root user
+    through the localhost exception, and grows by one voting member at a time.
+  - The members are reached through the Kubernetes API alone, by a tunnel to each pod. Nothing is exposed, and no
+    client program is needed where the task runs.
+  - Before each step the cluster and every member are looked at again, and a step is taken only on what they said
+    themselves. A member that does not answer is never taken for a member without data. The set id is recorded on
+    the StatefulSet when the set is formed; where one is recorded, no set is ever initiated again.
+  - A run that was killed goes on from where it stopped when it is started again. No reconfiguration is ever forced.
+  - In check mode the steps are shown that would be taken, in order, also where the application does not exist yet.
+extends_documentation_fragment:
+  - stateful.kube._attributes
+  - stateful.kube._connection
+options:
+  name:
+    description: Name of the StatefulSet whose pods are the members.
+    type: str
+    required: true
+  namespace:
+    description: Namespace of the StatefulSet. The default is the namespace of the context.
+    type: str
+  replica_set:
+    description: Name of the replica set, the same as in C(--replSet). The default is O(name).
+    type: str
+  service:
+    description:
+      - The headless Service that gives the pods their stable names. The default is the StatefulSet's C(serviceName),
+        else O(name).
+    type: str
+  cluster_domain:
+    description: The DNS domain of the cluster.
+    type: str
+    default: cluster.local
+  port:
+    description: The port that mongod listens on in every pod.
+    type: int
+    default: 27017
+  root_secret:
+    description:
+      - Name of the Secret whose keys C(username) and C(password) are the root user's. The default is O(name) with
+        C(-root) added. Its values never appear in results, logs or diffs.
+    type: str
+  members:
+    description:
+      - Number of members, from 1 to 50. At most 7 of them may vote (see O(member_options)).
+      - A number below that of the replicas of the StatefulSet, or of the members in the configuration, is refused.
+    type: int
+    required: true
+  member_options:
+    description:
+      - What is declared of single members. A member without an entry has the defaults of MongoDB.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      ordinal:
+        description: The ordinal of the member's pod, from 0.
+        type: int
+        required: true
+      priority:
+        description:
+          - How much this member is preferred as primary, from 0 (never) to 1000. It must be 0 for a member that is
+            hidden or delayed, has no vote, or builds no indexes.
+        type: float
+        default: 1
+      votes:
+        description: Whether the member votes (1) or not (0).
+        type: int
+        choices: [0, 1]
+        default: 1
+      hidden:
+        description: Hide the member from clients.
+        type: bool
+        default: false
+      tags:
+        description: Tags of the member, for read preferences and write concerns.
+        type: dict
+        default: {}
+      secondary_delay_secs:
+        description: Seconds that the member stays behind the primary on purpose.
+        type: int
+        default: 0
+      build_indexes:
+        description: Whether the member builds indexes. It can never be changed once the member is in the set.
+        type: bool
+        default: true
+  settings:
+    description: Settings of the replica set. What is not declared is left alone.
+    type: dict
+    default: {}
+    suboptions:
+      chaining_allowed:
+        description: Whether secondaries may replicate from secondaries.
+        type: bool
+      heartbeat_interval_millis:
+        description: Milliseconds between two heartbeats.
+        type: int
+      heartbeat_timeout_secs:
+        description: Seconds after which a member that sends no heartbeat counts as unreachable.
+        type: int
+      election_timeout_millis:
+        description: Milliseconds without a primary after which a secondary calls an election.
+        type: int
+      catch_up_timeout_millis:
+        description: Milliseconds that a new primary may take to catch up. V(-1) is without limit.
+        type: int
+      catch_up_takeover_delay_millis:
+        description: Milliseconds after which a member that is ahead of a new primary may take over.
+        type: int
+  state:
+    description: V(present) makes the replica set be as declared.
+    type: str
+    choices: [present]
+    default: present
+  wait_timeout:
+    description: Seconds that the wait for any one step may take.
+    type: int
+    default: 300
+requirements:
+  - pymongo >= 4.6
+seealso:
+  - module: stateful.kube.mongodb_replica_set_info
+"""
+
+EXAMPLES = r"""
+- name: Three members that can all become primary
+  stateful.kube.mongodb_replica_set:
+    name: shop
+    namespace: shop
+    members: 3
+
+- name: Five members, the last one hidden and without a vote for reports, the fourth one without a vote
+  stateful.kube.mongodb_replica_set:
+    name: shop
+    namespace: shop
+    members: 5
+    member_options:
+      - ordinal: 0
+        priority: 2
+      - ordinal: 3
+        votes: 0
+        priority: 0
+      - ordinal: 4
+        votes: 0
+        priority: 0
+        hidden: true
+        tags:
+          use: reports
+    settings:
+      election_timeout_millis: 5000
+
+- name: Show what would be done
+  stateful.kube.mongodb_replica_set:
+    name: shop
+    namespace: shop
+    members: 5
+  check_mode: true
+  diff: true
+"""
+
+RETURN = r"""
+plan:
+  description: The steps that were, or in check mode would be, taken from the state at the start, in order.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - action: add
+      target: shop-3
+      step: add shop-3 (shop-3.shop.shop.svc.cluster.local:27017) as a voting member
+done:
+  description: The steps that were taken, with the seconds that each took.
+  returned: always
+  type: list
+  elements: dict
+state:
+  description: The replica set at the end.
+  returned: always
+  type: dict
+  contains:
+    set_id:
+      description: The set id that the members report, or null where nobody could be asked.
+      type: str
+      returned: always
+    recorded_set_id:
+      description: The set id that is recorded on the StatefulSet, or null.
+      type: str
+      returned: always
+    replica_set:
+      description: The name of the replica set.
+      type: str
+      returned: always
+    config_version:
+      description: Version of the configuration.
+      type: int
+      returned: always
+    term:
+      description: Term of the configuration.
+      type: int
+      returned: always
+    primary:
+      description: The pod of the primary, or null.
+      type: str
+      returned: always
+    voting_members:
+      description: How many votes count now. A joining voter's does not until it has caught up.
+      type: int
+      returned: always
+    members:
+      description:
+        - One entry for each member, in the order of the ordinals, with C(pod), C(host), C(state), C(health),
+          C(lag_seconds), C(priority), C(votes), C(hidden), C(tags), C(secondary_delay_secs), C(claim), C(node),
+          C(age_seconds), C(ready), and C(blocked), which says what keeps it from serving or is null.
+      type: list
+      elements: dict
+      returned: always
+refusal:
+  description: Why the operation does not go on, as C(reason), C(evidence) and C(choices).
+  returned: when the operation refuses
+  type: dict
+"""
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
+    connection_arguments,
+    wait_timeout_argument,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import SETTINGS, Target, desired_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._replica_set import ReplicaSet
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
+from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
+
+MEMBER_OPTIONS = {
+    "ordinal": {"type": "int", "required": True},
+    "priority": {"type": "float", "default": 1},
+    "votes": {"type": "int", "choices": [0, 1], "default": 1},
+    "hidden": {"type": "bool", "default": False},
+    "tags": {"type": "dict", "default": {}},
+    "secondary_delay_secs": {"type": "int", "default": 0},
+    "build_indexes": {"type": "bool", "default": True},
+}
+
+SPECIFICATION = {
+    "argument_spec": {
+        **connection_arguments(),
+        **target_arguments(),
+        **wait_timeout_argument(300),
+        "members": {"type": "int", "required": True},
+        "member_options": {"type": "list", "elements": "dict", "default": [], "options": MEMBER_OPTIONS},
+        "settings": {
+            "type": "dict",
+            "default": {},
+            "options": {name: {"type": "bool" if name == "chaining_allowed" else "int"} for name in SETTINGS},
+        },
+        "state": {"type": "str", "choices": ["present"], "default": "present"},
+    },
+    "supports_check_mode": True,
+}
+
+
+def run(task: Task) -> dict[str, t.Any]:
+    desired = desired_of(task.params)
+    with connect(task.params, task.warn) as cluster:
+        target = Target.of(task.params, cluster.namespace)
+        with Observer(cluster, target) as observer:
+            return carry_out(ReplicaSet(observer, desired, task.params["wait_timeout"]), task)
+
+
+def main() -> None:
+    run_as_module(SPECIFICATION, run)
+
+
+if __name__ == "__main__":
+    main()

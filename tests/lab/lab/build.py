@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright (c) 2026, The stateful.kube authors
+
+"""The lab's programs, built from ../go.mod."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lab import files, prerequisites, progress, shell
+from lab.errors import LabError
+from lab.settings import KUBERNETES_VERSION, LOCAL_PATH_VERSION, Settings
+
+# One program that is all of these, by the name it is called with: see ../cmd/kubernetes.
+KUBERNETES_COMMANDS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+)
+# Built one after the other: local-path-provisioner imports a module under a name that differs from Kubernetes' only in
+# its capitals, which Go refuses within one build.
+TARGETS = ("./cmd/...", "github.com/rancher/local-path-provisioner")
+
+
+def sources(settings: Settings) -> list[Path]:
+    folder = settings.sources
+    return [folder / "go.mod", folder / "go.sum", *files.tree(folder / "cmd")]
+
+
+def folder(settings: Settings) -> Path:
+    """Where the binaries of exactly these sources are, or will be."""
+    return settings.binaries / files.digest(flags(), sources(settings))
+
+
+def flags() -> str:
+    version = "k8s.io/component-base/version"
+    major, minor = KUBERNETES_VERSION[1:].split(".")[:2]
+    values = {
+        f"{version}.gitVersion": KUBERNETES_VERSION,
+        f"{version}.gitMajor": major,
+        f"{version}.gitMinor": minor,
+        f"{version}.gitTreeState": "clean",
+        "main.VERSION": LOCAL_PATH_VERSION,
+    }
+    return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in values.items())])
+
+
+def ensure(settings: Settings) -> Path:
+    """Build what is not built, and say where it is. Nothing half-built is ever taken for whole."""
+    target = folder(settings)
+    if target.is_dir():
+        return target
+    go = prerequisites.check_go()
+    settings.binaries.mkdir(parents=True, exist_ok=True)
+    for unfinished in settings.binaries.glob(".*"):
+        files.remove(unfinished)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=settings.binaries) as name:
+        output = Path(name) / "bin"
+        output.mkdir(mode=0o755)
+        with progress.work(f"building Kubernetes {KUBERNETES_VERSION[1:]}, CoreDNS and the volume provisioner") as work:
+            for package in TARGETS:
+                build(go, settings, package, output, work)
+        for command in KUBERNETES_COMMANDS:
+            (output / command).symlink_to("kubernetes")
+        output.rename(target)
+    return target
+
+
+def build(go: str, settings: Settings, package: str, output: Path, work: progress.Work) -> None:
+    command = [
+        *shell.end_with_parent(),
+        go,
+        "build",
+        "-trimpath",
+        "-buildvcs=false",
+        "-v",
+        "-ldflags",
+        flags(),
+        "-o",
+        f"{output}/",
+        package,
+    ]
+    process = subprocess.Popen(
+        command,
+        cwd=settings.sources,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        # The module says which Go it needs; another must not be fetched behind the user's back.
+        env=shell.environment({"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}),
+    )
+    assert process.stderr
+    said: list[str] = []
+    packages = 0
+    try:
+        for line in process.stderr:
+            # With -v the compiler names each package that it turns to.
+            packages += 1
+            work.detail = f"{packages} packages compiled, now {os.path.basename(line.strip())}"
+            said.append(line)
+        code = process.wait()
+    finally:
+        if process.poll() is None:
+            process.kill()
+    if code:
+        raise LabError(f"`go build {package}` ended with {code}:\n{shell.last_lines(''.join(said))}")
+
+
+def remove_outdated(settings: Settings, keep: Path) -> None:
+    """Throw away what other versions of the sources built, once nothing runs from it any more."""
+    used = set()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                used.add((process / "exe").resolve(strict=False).parent)
+            except OSError:
+                continue
+    for old in settings.binaries.iterdir() if settings.binaries.is_dir() else ():
+        if old != keep and old not in used:
+            shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,254 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a member's replies are taken for, and what an act makes of them."""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+import pytest
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _act, _client, _link
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
+    CommandError,
+    Credentials,
+    NoAnswer,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import MemberOptions, Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._plan import ADD
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Kind, Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
+
+ROOT = Credentials("root", "secret")
+STATUS = {
+    "set": "shop",
+    "myState": 1,
+    "term": 2,
+    "votingMembersCount": 1,
+    "members": [{"name": "a:1", "stateStr": "PRIMARY", "health": 1.0, "self": True}],
+}
+CONFIG = {
+    "config": {
+        "_id": "shop",
+        "version": 3,
+        "term": 2,
+        "members": [{"_id": 0, "host": "a:1", "horizons": {"out": "b:2"}}],
+        "settings": {"replicaSetId": "id1", "chainingAllowed": True},
+    }
+}
+Replies = t.Callable[[bool, str, t.Any], t.Any]
+
+
+class FakeTunnel:
+    path = "/nowhere"
+    error: t.Optional[str] = None
+    failure: t.Optional[Failure] = None
+
+    def __init__(self, *unused: object) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
+    """A server that replies as its 'replies' say, by login and command; it remembers the commands."""
+    state: dict[str, t.Any] = {"asked": []}
+
+    class FakeClient:
+        def __init__(self, _path: str, credentials: t.Optional[Credentials]) -> None:
+            self.login = credentials is not None
+
+        def command(self, name: str, value: t.Any = 1, **_more: t.Any) -> t.Any:
+            state["asked"].append((self.login, name, value))
+            reply = state["replies"](self.login, name, value)
+            if isinstance(reply, Exception):
+                raise reply
+            # What a server hands over is the client's own: it may edit it.
+            return copy.deepcopy(reply)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(_link, "Client", FakeClient)
+    monkeypatch.setattr(_link, "Tunnel", FakeTunnel)
+    return state
+
+
+def link(login_first: bool = False) -> _link.Link:
+    return _link.Link(t.cast(t.Any, None), "shop", "shop-0", "uid", 27017, login_first)
+
+
+def formed(login: bool, name: str, _value: t.Any) -> t.Any:
+    if not login:
+        return CommandError(_client.UNAUTHORIZED, "requires authentication")
+    return {"replSetGetStatus": STATUS, "replSetGetConfig": CONFIG}[name]
+
+
+def test_member(server: dict[str, t.Any]) -> None:
+    server["replies"] = formed
+    answer = link().ask(ROOT, new_disk=False)
+    assert (answer.kind, answer.state, answer.set_id, answer.voting, answer.term) == (
+        Kind.MEMBER,
+        "PRIMARY",
+        "id1",
+        1,
+        2,
+    )
+
+
+def test_a_login_that_worked_is_not_preceded_by_a_try_without(server: dict[str, t.Any]) -> None:
+    server["replies"] = formed
+    member = link()
+    member.ask(ROOT, new_disk=False)
+    server["asked"].clear()
+    member.ask(ROOT, new_disk=False)
+    assert all(login for login, _name, _value in server["asked"])
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (_client.NOT_YET_INITIALIZED, Kind.UNINITIALISED),
+        (_client.INVALID_CONFIG, Kind.REMOVED),
+        (_client.NO_REPLICATION, Kind.STANDALONE),
+        (8000, Kind.UNREACHABLE),
+    ],
+)
+def test_errors_are_told_apart(server: dict[str, t.Any], code: int, kind: Kind) -> None:
+    server["replies"] = lambda _login, name, _value: CommandError(code, "no") if name != "hello" else {}
+    assert link().ask(ROOT, new_disk=True).kind is kind
+
+
+def test_silence_is_not_uninitialised(server: dict[str, t.Any]) -> None:
+    server["replies"] = lambda *_: NoAnswer("timed out")
+    assert link().ask(ROOT, new_disk=True).kind is Kind.UNREACHABLE
+
+
+def test_a_missing_right_is_not_waited_for(server: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    server["replies"] = lambda *_: NoAnswer("closed")
+    monkeypatch.setattr(FakeTunnel, "failure", ApiError("forbidden", 403, "Forbidden"))
+    with pytest.raises(ApiError):
+        link().ask(ROOT, new_disk=True)
+
+
+def test_no_user_yet(server: dict[str, t.Any]) -> None:
+    server["replies"] = lambda login, _name, _value: CommandError(18, "no such user") if login else STATUS
+    assert link(login_first=True).ask(ROOT, new_disk=False).kind is Kind.NO_USER
+
+
+def test_wrong_password(server: dict[str, t.Any]) -> None:
+    server["replies"] = lambda login, _name, _value: CommandError(18 if login else 13, "no")
+    for login_first in (True, False):
+        assert link(login_first).ask(ROOT, new_disk=False).kind is Kind.REFUSED
+    assert link().ask(None, new_disk=False).kind is Kind.REFUSED
+
+
+def test_a_user_made_by_somebody_else_meanwhile_is_no_wrong_password(server: dict[str, t.Any]) -> None:
+    def replies(login: bool, name: str, value: t.Any) -> t.Any:
+        first = sum(1 for asked in server["asked"] if asked[0]) == 1
+        return CommandError(18, "no such user") if login and first else formed(login, name, value)
+
+    server["replies"] = replies
+    assert link(login_first=True).ask(ROOT, new_disk=False).kind is Kind.MEMBER
+
+
+def test_not_initialised_is_believed_in_time(server: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    process, now = ["p1"], [100.0]
+
+    def replies(_login: bool, name: str, _value: t.Any) -> t.Any:
+        return {"topologyVersion": {"processId": process[0]}} if name == "hello" else CommandError(94, "none")
+
+    server["replies"] = replies
+    monkeypatch.setattr(_link.time, "monotonic", lambda: now[0])
+    member = link()
+    assert member.ask(ROOT, new_disk=True).settled
+    assert not member.ask(ROOT, new_disk=False).settled
+    now[0] += 9
+    assert not member.ask(ROOT, new_disk=False).settled
+    process[0] = "p2"  # it was restarted: from the beginning
+    now[0] += 2
+    assert not member.ask(ROOT, new_disk=False).settled
+    now[0] += 10
+    assert member.ask(ROOT, new_disk=False).settled
+
+
+class FakeObserver:
+    """What an act needs of an observer."""
+
+    def __init__(self, member: _link.Link) -> None:
+        self.links = {0: member}
+        self.target = Target("shop", "shop", "shop")
+
+
+def add(server: dict[str, t.Any], version: int = 3) -> None:
+    """Add a member, planned on this version of the configuration."""
+    member = link()
+    step = Step(
+        ADD,
+        "shop-1",
+        "add shop-1",
+        data={"ordinal": 1, "host": "c:3", "options": MemberOptions(), "version": version, "term": 2},
+    )
+    seen = Snapshot(answers={0: member.ask(ROOT, new_disk=False)})
+    server["asked"].clear()
+    _act.act(t.cast(t.Any, FakeObserver(member)), step, seen)
+
+
+def sent(server: dict[str, t.Any]) -> list[t.Any]:
+    return [value for _login, name, value in server["asked"] if name == "replSetReconfig"]
+
+
+def with_reconfig(reply: t.Any, installs: bool = False) -> Replies:
+    config = dict(CONFIG)
+
+    def replies(login: bool, name: str, value: t.Any) -> t.Any:
+        if name == "replSetReconfig":
+            if installs:
+                config["config"] = value
+            return reply
+        return config if name == "replSetGetConfig" else formed(login, name, value)
+
+    return replies
+
+
+def test_reconfiguration_keeps_what_is_not_declared(server: dict[str, t.Any]) -> None:
+    server["replies"] = with_reconfig({"ok": 1})
+    add(server)
+    (document,) = sent(server)
+    assert document["version"] == 4
+    assert document["members"][0]["horizons"] == {"out": "b:2"}
+    assert document["members"][1]["_id"] == 1
+    assert document["members"][1]["host"] == "c:3"
+
+
+def test_reconfiguration_is_a_compare_and_set(server: dict[str, t.Any]) -> None:
+    server["replies"] = with_reconfig({"ok": 1})
+    with pytest.raises(NotYet, match="moved from version 2 to 3"):
+        add(server, version=2)
+    assert sent(server) == []
+
+
+@pytest.mark.parametrize("code", _act.TRANSIENT)
+def test_transient_answers_are_waited_for(server: dict[str, t.Any], code: int) -> None:
+    server["replies"] = with_reconfig(CommandError(code, "host nowhere.example"))
+    with pytest.raises(NotYet, match=r"nowhere\.example"):
+        add(server)
+
+
+def test_other_answers_are_failures(server: dict[str, t.Any]) -> None:
+    server["replies"] = with_reconfig(CommandError(_client.INVALID_CONFIG, "bad priority"))
+    with pytest.raises(Failure, match="bad priority"):
+        add(server)
+
+
+def test_a_change_that_is_installed_is_done(server: dict[str, t.Any]) -> None:
+    server["replies"] = with_reconfig(CommandError(_client.MAX_TIME_EXPIRED, "no majority yet"), installs=True)
+    add(server)
+    assert len(sent(server)) == 1

@@ -1,0 +1,391 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The planner by example: what it says of one snapshot."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import (
+    Desired,
+    MemberOptions,
+    Target,
+    desired_of,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import facts, problems
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._plan import plan, waiting_for
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
+    Answer,
+    Config,
+    Kind,
+    MemberConfig,
+    MemberStatus,
+    Pod,
+    Snapshot,
+    StatefulSet,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
+
+TARGET = Target(name="shop", namespace="prod", replica_set="shop", root_secret="shop-root")  # noqa: S106
+EMPTY = Answer(Kind.UNINITIALISED)
+
+
+def host(ordinal: int) -> str:
+    return f"shop-{ordinal}.shop.prod.svc.cluster.local:27017"
+
+
+def config(count: int, set_id: str = "id1", **changes: t.Any) -> Config:
+    fields: dict[str, t.Any] = {
+        "set_name": "shop",
+        "set_id": set_id,
+        "version": 5,
+        "term": 1,
+        "members": tuple(MemberConfig(ordinal, host(ordinal)) for ordinal in range(count)),
+    }
+    return Config(**{**fields, **changes})
+
+
+def member(state: str, of: Config, kind: Kind = Kind.MEMBER, term: int = 1, down: t.Sequence[int] = ()) -> Answer:
+    statuses = tuple(
+        MemberStatus(m.host, "(not reachable/healthy)" if n in down else "SECONDARY", n not in down, 100.0)
+        for n, m in enumerate(of.members)
+    )
+    return Answer(kind, "", state, of.set_name, of if kind is Kind.MEMBER else None, statuses, of.voters, term)
+
+
+def seen(
+    answers: t.Mapping[int, Answer],
+    recorded: str = "id1",
+    replicas: t.Optional[int] = None,
+    parallel: bool = True,
+    **more: t.Any,
+) -> Snapshot:
+    stateful_set = StatefulSet("u", "1", len(answers) if replicas is None else replicas, "shop", parallel, recorded)
+    pods = {ordinal: Pod(f"shop-{ordinal}") for ordinal in answers}
+    fields: dict[str, t.Any] = {"stateful_set": stateful_set, "pods": pods, "answers": answers, "root_user": "root"}
+    return Snapshot(**{**fields, **more})
+
+
+def formed(members: int, primary: int = 0, **more: t.Any) -> Snapshot:
+    its = config(members)
+    return seen({o: member("PRIMARY" if o == primary else "SECONDARY", its) for o in range(members)}, **more)
+
+
+def steps(desired: Desired, snapshot: Snapshot) -> list[str]:
+    found = plan(TARGET, desired, snapshot)
+    assert isinstance(found, Plan), found
+    return [step.action for step in found.steps]
+
+
+def refusal(desired: Desired, snapshot: Snapshot) -> str:
+    found = plan(TARGET, desired, snapshot)
+    assert isinstance(found, Refusal), found
+    assert found.choices
+    return found.sentence()
+
+
+def test_whole_plan_of_an_absent_application() -> None:
+    found = plan(TARGET, Desired(3), Snapshot(secret=False))
+    assert isinstance(found, Plan)
+    assert [step.action for step in found.steps] == [
+        "wait",
+        "wait",
+        "initiate",
+        "create_user",
+        "record",
+        "add",
+        "add",
+        "wait",
+    ]
+    text = "\n".join(step.sentence for step in found.steps)
+    assert "add shop-2 (shop-2.shop.prod.svc.cluster.local:27017) as a voting member" in text
+    assert "prod/shop-root" in text
+
+
+@pytest.mark.parametrize("primary", [0, 1, 2])
+def test_nothing_to_do_whoever_is_primary(primary: int) -> None:
+    assert steps(Desired(3), formed(3, primary)) == []
+
+
+def test_two_votes_out_of_three_are_not_formed_yet() -> None:
+    its = config(3)
+    first = member("PRIMARY", its)
+    joining = Answer(first.kind, "", "PRIMARY", "shop", its, first.statuses, voting=2, term=1)
+    assert steps(Desired(3), seen({0: joining, 1: member("SECONDARY", its), 2: member("SECONDARY", its)})) == ["wait"]
+
+
+def test_ordinals_are_numbers() -> None:
+    options = {ordinal: MemberOptions(priority=0, votes=0) for ordinal in range(7, 12)}
+    its = config(7)
+    answers = {ordinal: member("PRIMARY" if not ordinal else "SECONDARY", its) for ordinal in range(7)}
+    found = plan(TARGET, Desired(12, options), seen({**answers, **dict.fromkeys(range(7, 12), EMPTY)}))
+    assert isinstance(found, Plan)
+    assert [step.target for step in found.changes] == ["shop-7", "shop-8", "shop-9", "shop-10", "shop-11"]
+
+
+def test_growing_waits_for_a_member_that_is_down() -> None:
+    its = config(3)
+    answers = {
+        0: member("PRIMARY", its, down=[2]),
+        1: member("SECONDARY", its),
+        2: Answer(Kind.UNREACHABLE, "no answer"),
+        3: EMPTY,
+        4: EMPTY,
+    }
+    found = plan(TARGET, Desired(5), seen(answers))
+    assert isinstance(found, Plan)
+    assert not found.steps[0].change
+    assert "shop-2" in found.steps[0].sentence
+    assert "no answer" in found.steps[0].sentence
+
+
+def test_a_new_set_takes_all_joining_members_at_once() -> None:
+    its = config(2)
+    first = member("PRIMARY", its, down=[1])
+    alone = Answer(first.kind, "", "PRIMARY", "shop", its, first.statuses, voting=1, term=1)
+    assert steps(Desired(3), seen({0: alone, 1: EMPTY, 2: EMPTY}))[0] == "add"
+
+
+def test_a_member_is_added_only_on_its_own_word() -> None:
+    its = config(3)
+    answers = {o: member("PRIMARY" if not o else "SECONDARY", its) for o in range(3)}
+    starting = Answer(Kind.UNINITIALISED, settled=False)
+    for answer, first in ((Answer(Kind.UNREACHABLE, "no answer"), "wait"), (starting, "wait"), (EMPTY, "add")):
+        assert steps(Desired(4), seen({**answers, 3: answer}))[0] == first
+
+
+def test_removed_member_of_the_same_set_is_added_again() -> None:
+    its = config(3)
+    answers = {o: member("PRIMARY" if not o else "SECONDARY", its) for o in range(3)}
+    assert steps(Desired(4), seen({**answers, 3: Answer(Kind.REMOVED, config=its)}))[0] == "add"
+    assert steps(Desired(4), seen({**answers, 3: Answer(Kind.REMOVED)}))[0] == "wait"
+    foreign = Answer(Kind.REMOVED, config=config(3, "id2"))
+    assert "id2" in refusal(Desired(4), seen({**answers, 3: foreign}))
+
+
+def test_unreachable_is_not_uninitialised() -> None:
+    answers = {0: EMPTY, 1: EMPTY, 2: Answer(Kind.UNREACHABLE, "no answer")}
+    assert steps(Desired(3), seen(answers, recorded=""))[0] == "wait"
+
+
+def test_a_starting_server_is_not_believed_at_once() -> None:
+    answers = {0: EMPTY, 1: Answer(Kind.UNINITIALISED, settled=False), 2: EMPTY}
+    assert steps(Desired(3), seen(answers, recorded=""))[0] == "wait"
+
+
+def test_a_recorded_set_is_waited_for_and_never_initiated() -> None:
+    answers = {0: EMPTY, 1: EMPTY, 2: Answer(Kind.UNREACHABLE, "no answer")}
+    assert steps(Desired(3), seen(answers)) == ["wait"]
+    starting = {0: EMPTY, 1: Answer(Kind.UNINITIALISED, settled=False), 2: EMPTY}
+    assert steps(Desired(3), seen(starting)) == ["wait"]
+
+
+def test_ordered_pods() -> None:
+    alone = seen({0: EMPTY}, recorded="", replicas=3, parallel=False)
+    assert steps(Desired(3), alone)[0] == "initiate"
+    with_claim = seen({0: EMPTY}, recorded="", replicas=3, parallel=False, claims={2: ("data-shop-2",)})
+    assert steps(Desired(3), with_claim)[0] == "wait"
+    parallel = seen({0: EMPTY}, recorded="", replicas=3)
+    assert steps(Desired(3), parallel)[0] == "wait"
+
+
+def test_killed_after_initiate_goes_on_with_the_user() -> None:
+    begun = member("PRIMARY", config(1), Kind.NO_USER)
+    answers = {0: begun, 1: EMPTY, 2: EMPTY}
+    assert steps(Desired(3), seen(answers, recorded="")) == ["create_user", "record", "add", "add", "wait"]
+    # The recorded set has users: this is not it.
+    assert steps(Desired(3), seen({**answers, 2: Answer(Kind.UNREACHABLE, "")})) == ["wait"]
+
+
+def test_empty_pod_0_rejoins() -> None:
+    its = config(3)
+    answers = {0: EMPTY, 1: member("PRIMARY", its, down=[0]), 2: member("SECONDARY", its)}
+    for recorded in ("id1", ""):
+        found = plan(TARGET, Desired(3), seen(answers, recorded=recorded))
+        assert isinstance(found, Plan)
+        assert {step.action for step in found.steps} <= {"wait", "record"}
+        assert "its disk is empty" in found.steps[-1].sentence
+
+
+def test_of_two_primaries_the_newer_term_is_right() -> None:
+    its = config(3)
+    answers = {0: member("PRIMARY", its, term=1), 1: member("PRIMARY", its, term=2), 2: member("SECONDARY", its)}
+    assert seen(answers).primary == 1
+
+
+def test_settings_that_are_not_declared_are_left_alone() -> None:
+    its = config(1, settings=(("chainingAllowed", True), ("electionTimeoutMillis", 4000)))
+    snapshot = seen({0: member("PRIMARY", its)})
+    assert steps(Desired(1), snapshot) == []
+    assert steps(Desired(1, settings=(("electionTimeoutMillis", 4000),)), snapshot) == []
+    found = plan(TARGET, Desired(1, settings=(("chainingAllowed", False), ("electionTimeoutMillis", 4000))), snapshot)
+    assert isinstance(found, Plan)
+    assert found.steps[0].data["settings"] == {"chainingAllowed": False}
+
+
+def test_the_primary_steps_down_before_it_loses_its_priority() -> None:
+    desired = Desired(3, {1: MemberOptions(priority=0)})
+    assert steps(desired, formed(3, primary=1)) == ["step_down", "change", "wait"]
+    assert steps(desired, formed(3, primary=0)) == ["change", "wait"]
+
+
+def test_votes_are_added_before_votes_are_taken_away() -> None:
+    its = config(3)
+    answers = {ordinal: member("PRIMARY" if ordinal == 2 else "SECONDARY", its) for ordinal in range(3)}
+    desired = Desired(5, {0: MemberOptions(priority=0, votes=0), 1: MemberOptions(priority=2)})
+    found = plan(TARGET, desired, seen({**answers, 3: EMPTY, 4: EMPTY}))
+    assert isinstance(found, Plan)
+    assert [step.target for step in found.changes] == ["shop-1", "shop-3", "shop-4", "shop-0"]
+
+
+def test_a_full_set_gives_up_a_vote_before_it_takes_another() -> None:
+    its = config(7)
+    answers = {ordinal: member("PRIMARY" if not ordinal else "SECONDARY", its) for ordinal in range(7)}
+    found = plan(TARGET, Desired(8, {3: MemberOptions(priority=0, votes=0)}), seen({**answers, 7: EMPTY}))
+    assert isinstance(found, Plan)
+    assert [step.target for step in found.changes] == ["shop-3", "shop-7"]
+
+
+def test_even_number_of_voters_is_a_warning() -> None:
+    found = plan(TARGET, Desired(2), formed(2))
+    assert isinstance(found, Plan)
+    assert found.steps == ()
+    assert "odd number" in found.warnings[0]
+    assert not Desired(3).warnings
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "members", "expected"),
+    [
+        (seen({0: EMPTY, 1: EMPTY}, recorded="id1"), 2, "emptied"),
+        (seen({0: Answer(Kind.REFUSED), 1: Answer(Kind.UNREACHABLE)}), 2, "The password in Secret prod/shop-root"),
+        (seen({0: Answer(Kind.REFUSED)}, secret=False), 1, "There is no Secret shop-root in namespace prod"),
+        (seen({0: Answer(Kind.STANDALONE)}), 1, "without --replSet"),
+        (seen({0: EMPTY}, recorded="", replicas=3), 1, "never left out"),
+        (formed(3, recorded="id9"), 3, "id9"),
+        (
+            seen({0: member("PRIMARY", config(1)), 1: member("PRIMARY", config(1, "id2"))}, recorded=""),
+            2,
+            "more than one replica set",
+        ),
+        (seen({0: member("PRIMARY", config(1, set_name="rs0"))}), 1, "replica_set: rs0"),
+        (seen({0: member("PRIMARY", config(12))}, replicas=9), 9, "declare members: 10"),
+        (
+            seen({0: member("PRIMARY", config(1, members=(MemberConfig(0, host(0)), MemberConfig(1, host(10)))))}),
+            2,
+            "declare members: 11",
+        ),
+        (
+            seen({0: member("PRIMARY", config(1, members=(MemberConfig(0, "shop-0.shop:27017"),)))}),
+            1,
+            "under the name shop-0.shop:27017",
+        ),
+        (
+            seen({0: member("PRIMARY", config(1, members=(MemberConfig(0, host(0)), MemberConfig(1, "db:27017"))))}),
+            1,
+            "db:27017",
+        ),
+        (
+            seen({0: member("PRIMARY", config(1, members=(MemberConfig(0, host(0), arbiter_only=True),)))}),
+            1,
+            "arbiter",
+        ),
+        (
+            seen({0: member("PRIMARY", config(1, members=(MemberConfig(0, host(0), build_indexes=False),)))}),
+            1,
+            "build_indexes",
+        ),
+    ],
+)
+def test_refusals(snapshot: Snapshot, members: int, expected: str) -> None:
+    assert expected in refusal(Desired(members), snapshot)
+
+
+def test_two_sets_without_users_are_told_apart() -> None:
+    one = member("PRIMARY", config(1), Kind.NO_USER)
+    other = member("PRIMARY", config(1, members=(MemberConfig(0, host(1)),)), Kind.NO_USER)
+    assert "more than one replica set" in refusal(Desired(2), seen({0: one, 1: other}, recorded=""))
+
+
+def test_what_must_be_there_first() -> None:
+    assert "no StatefulSet shop in namespace prod" in str(waiting_for(TARGET, Desired(1), Snapshot()))
+    assert "has 3 replicas and members is 5" in str(waiting_for(TARGET, Desired(5), formed(3)))
+    assert "no Secret shop-root" in str(waiting_for(TARGET, Desired(3), formed(3, secret=False)))
+    assert waiting_for(TARGET, Desired(3), formed(3)) is None
+
+
+def option(ordinal: int, **given: t.Any) -> dict[str, t.Any]:
+    defaults = {
+        "priority": 1.0,
+        "votes": 1,
+        "hidden": False,
+        "tags": {},
+        "secondary_delay_secs": 0,
+        "build_indexes": True,
+    }
+    return {"ordinal": ordinal, **defaults, **given}
+
+
+@pytest.mark.parametrize(
+    ("members", "options", "expected"),
+    [
+        (0, [], "members: expected 1 to 50"),
+        (-3, [], "found -3"),
+        (51, [], "found 51"),
+        (8, [], "at most 7 voting members"),
+        (3, [option(3)], "ordinal 3 is not a declared member"),
+        (3, [option(1), option(1)], "given twice"),
+        (3, [option(1, votes=0)], "priority must be 0 where votes is 0"),
+        (3, [option(1, hidden=True)], "priority must be 0 where hidden is true"),
+        (3, [option(1, secondary_delay_secs=60)], "priority must be 0 where secondary_delay_secs is set"),
+        (3, [option(1, build_indexes=False)], "priority must be 0 where build_indexes is false"),
+        (3, [option(1, priority=1001.0)], "priority must be 0 to 1000"),
+        (3, [option(1, secondary_delay_secs=-1, priority=0.0)], "must not be negative"),
+        (1, [option(0, priority=0.0)], "no declared member can become primary"),
+        (3, [option(0, priority=0.0, build_indexes=False)], "build_indexes must be true"),
+    ],
+)
+def test_wrong_declarations_name_the_option(members: int, options: list[dict[str, t.Any]], expected: str) -> None:
+    with pytest.raises(Failure, match=expected):
+        desired_of({"members": members, "member_options": options, "settings": None})
+
+
+def test_a_declaration() -> None:
+    found = desired_of(
+        {
+            "members": 9,
+            "member_options": [
+                option(7, votes=0, priority=0.0),
+                option(8, votes=0, priority=0.0, tags={"use": "reports"}),
+            ],
+            "settings": {"chaining_allowed": False, "election_timeout_millis": None},
+        }
+    )
+    assert found.voters == 7
+    assert found.member(8).tags == (("use", "reports"),)
+    assert found.settings == (("chainingAllowed", False),)
+
+
+def test_facts_and_problems_with_a_member_down() -> None:
+    its = config(3)
+    answers = {
+        0: member("PRIMARY", its, down=[2]),
+        1: member("SECONDARY", its),
+        2: Answer(Kind.UNREACHABLE, "its pod is not scheduled"),
+    }
+    snapshot = seen(answers)
+    state = facts(TARGET, snapshot, 0.0)
+    assert (state["primary"], state["config_version"], state["set_id"]) == ("shop-0", 5, "id1")
+    assert [entry["pod"] for entry in state["members"]] == ["shop-0", "shop-1", "shop-2"]
+    assert state["members"][2]["health"] is False
+    assert problems(TARGET, snapshot, 0.0) == ["shop-2: its pod is not scheduled"]
+
+
+def test_facts_of_nothing() -> None:
+    assert facts(TARGET, Snapshot(), 0.0)["members"] == []
+    assert "no StatefulSet" in problems(TARGET, Snapshot(), 0.0)[0]
