@@ -183,6 +183,7 @@ class _Loop(t.Generic[Observed]):
 
     def work(self, observed: Observed, plan: Plan) -> Observed:
         since = time.monotonic()
+        announced: tuple[Step, ...] = ()
         while plan.steps:
             if self.task.abandoned():
                 raise Failure(
@@ -195,7 +196,9 @@ class _Loop(t.Generic[Observed]):
             obstacle = ""
             started = time.monotonic()
             if steps[0].change:
-                self._say("; ".join(step.sentence for step in steps) if len(steps) < 3 else _summary(steps))
+                if steps != announced:
+                    self._say("; ".join(step.sentence for step in steps) if len(steps) < 3 else _summary(steps))
+                    announced = steps
                 try:
                     self.operation.act(steps, observed)
                 except (NotYet, Unreachable) as not_yet:
@@ -232,11 +235,11 @@ class _Loop(t.Generic[Observed]):
             how = (
                 lost
                 or f"Gave up after {waited:.0f} s (wait_timeout is {self.operation.wait_timeout:.0f} s) "
-                f"while waiting: {obstacle}."
+                f"while waiting: {obstacle.rstrip('.')}."
             )
             text = f"{self.operation.title}: {how}"
             if blocked:
-                text += f" What blocks it: {'; '.join(blocked)}."
+                text += f" What blocks it: {'; '.join(phrase.rstrip('.') for phrase in blocked)}."
             raise Failure(
                 f"{text} What is done stays done; the same command goes on from here.",
                 changed=self.changed,

@@ -20,6 +20,8 @@ description:
     themselves. A member that does not answer is never taken for a member without data. The set id is recorded on
     the StatefulSet when the set is formed; where one is recorded, no set is ever initiated again.
   - A run that was killed goes on from where it stopped when it is started again. No reconfiguration is ever forced.
+  - The account needs the rights to get and patch the StatefulSet, to list pods and persistentvolumeclaims, to get the
+    Secret, and to get and create C(pods/portforward). With the right to watch StatefulSets and pods it waits less.
   - In check mode the steps are shown that would be taken, in order, also where the application does not exist yet.
 extends_documentation_fragment:
   - stateful.kube._attributes

@@ -141,8 +141,6 @@ def run(task: Task) -> dict[str, t.Any]:
             seen = observer.observe()
     now = time.time()
     found = problems(target, seen, now)
-    for problem in found:
-        task.warn(problem)
     return {"changed": False, "state": facts(target, seen, now), "problems": found}
 
 

@@ -96,10 +96,27 @@ class Tunnel:
         far.close()
 
     def _connect(self) -> t.Any:
-        from kubernetes.stream.ws_client import PortForward
-
         channel = self._cluster.connection.websocket(self._request, [("ports", self._port)], [PORT_FORWARD_PROTOCOL])
-        return PortForward(channel, [self._port]).socket(self._port)
+        return _forward(channel, self._port)
+
+
+def _forward(channel: t.Any, port: int) -> t.Any:
+    """A socket that leads to the port, over an open web socket."""
+    from kubernetes.stream.ws_client import PortForward
+
+    class Forward(PortForward):
+        def _proxy(self) -> None:
+            try:
+                super()._proxy()
+            except Exception:
+                # The pod or the API server went away in the middle. The package would print a stack trace and leave
+                # the reader waiting; whoever uses the socket has to see that it ended, and looks again.
+                for each in self.local_ports.values():
+                    each.python.close()
+                with contextlib.suppress(Exception):
+                    self.websocket.close()
+
+    return Forward(channel, [port]).socket(port)
 
 
 def _pump(source: t.Any, sink: t.Any) -> None:

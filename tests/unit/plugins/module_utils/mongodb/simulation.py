@@ -136,7 +136,9 @@ class World:
         if ordinals and len(ordinals) < self.stateful_set.replicas and self.nodes[ordinals[-1]].running:
             self.nodes[len(ordinals)] = Node()
         for node in [node for _ordinal, node in sorted(self.nodes.items()) if not node.exists][:1]:
-            node.exists = node.claim = node.running = node.starting = True
+            # A new disk is known to be new: its server's 'not initialised' is believed at once.
+            node.starting = node.claim
+            node.exists = node.claim = node.running = True
         for set_id, replica_set in self.sets.items():
             self._elect(set_id, replica_set)
             if replica_set.primary >= 0:
