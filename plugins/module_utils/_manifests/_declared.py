@@ -51,7 +51,7 @@ class GeneratedSecret:
 
 
 def parse_definitions(definition: t.Any) -> list[Object]:
-    """The declared objects as a flat list. Takes one object, a list, a kind List, or YAML text. Raises Failure."""
+    """The declared objects as a flat list. Takes one object, lists, a kind List, or YAML text. Raises Failure."""
     if isinstance(definition, str):
         import yaml
 
@@ -65,8 +65,11 @@ def parse_definitions(definition: t.Any) -> list[Object]:
     for number, document in enumerate(documents, 1):
         if document in (None, {}, ""):
             continue
-        if isinstance(document, str) or (isinstance(document, dict) and str(document.get("kind")) == "List"):
-            objects += parse_definitions(document if isinstance(document, str) else document.get("items") or [])
+        if isinstance(document, (str, list)):
+            objects += parse_definitions(document)
+            continue
+        if isinstance(document, dict) and document.get("kind") == "List":
+            objects += parse_definitions(document.get("items") or [])
             continue
         _check(document, number)
         objects.append(normalised(document))

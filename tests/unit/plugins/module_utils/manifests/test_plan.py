@@ -117,6 +117,10 @@ def test_definitions_come_in_many_shapes() -> None:
     one = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}
     assert parse_definitions(one) == [one]
     assert parse_definitions([one, None, {"apiVersion": "v1", "kind": "List", "items": [one]}]) == [one, one]
+    assert (
+        parse_definitions([[one, [one]], '[{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}]'])
+        == [one] * 3
+    )
     text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n---\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: b}\n"
     assert [obj["metadata"]["name"] for obj in parse_definitions(text)] == ["a", "b"]
 
