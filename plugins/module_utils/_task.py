@@ -17,6 +17,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
 
+# Keys of a kubeconfig whose values are secret. Its other values (paths, names, addresses) belong into messages.
+_SECRET_KEYS = frozenset(
+    ("token", "password", "client-key-data", "value", "id-token", "refresh-token", "access-token", "client-secret")
+)
+
 Backend = t.Callable[[Task], dict[str, t.Any]]
 
 
@@ -53,6 +58,23 @@ class ModuleTask:
         return self._parent.gone()
 
 
+def harmless(params: t.Mapping[str, t.Any]) -> set[str]:
+    """Values that ansible-core would mask wherever they occur, because ``kubeconfig`` may hold secrets."""
+
+    def texts(value: t.Any) -> t.Iterator[str]:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if key not in _SECRET_KEYS:
+                    yield from texts(item)
+        elif isinstance(value, list):
+            for item in value:
+                yield from texts(item)
+        elif value is not None:
+            yield str(value)
+
+    return set(texts(params.get("kubeconfig")))
+
+
 def failure_result(failure: Failure) -> dict[str, t.Any]:
     """The fields of a failed task. The stack is kept where the cause was an exception of another library."""
     result = {**failure.facts, "msg": failure.message}
@@ -64,6 +86,7 @@ def failure_result(failure: Failure) -> dict[str, t.Any]:
 
 def run_as_module(specification: t.Mapping[str, t.Any], backend: Backend) -> None:
     module = AnsibleModule(**specification)
+    module.no_log_values -= harmless(module.params)
     try:
         result = backend(ModuleTask(module))
     except Failure as failure:

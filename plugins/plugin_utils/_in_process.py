@@ -24,7 +24,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._task import ParentWatch, failure_result
+from ansible_collections.stateful.kube.plugins.module_utils._task import ParentWatch, failure_result, harmless
 
 display = Display()
 
@@ -114,7 +114,8 @@ class InProcessAction(ActionBase):
             outcome = {**failure_result(failure), "failed": True}
         for text in task.warnings:
             display.warning(text)
-        secrets = {value for value in checked._no_log_values if len(str(value)) >= SHORTEST_MASKED}
+        masked = {str(value) for value in checked._no_log_values} - harmless(task.params)
+        secrets = {value for value in masked if len(value) >= SHORTEST_MASKED}
         return t.cast("dict[str, t.Any]", remove_values(outcome, secrets))
 
 
