@@ -87,6 +87,9 @@ class Task(t.Protocol):
     def warn(self, text: str) -> None:
         """Give the task a warning."""
 
+    def conceal(self, values: t.Iterable[str]) -> None:
+        """Mask these values wherever Ansible would show them."""
+
     def abandoned(self) -> bool:
         """Tell whether the process that started this work is gone."""
 
@@ -142,7 +145,11 @@ def carry_out(operation: Operation[Observed], task: Task) -> dict[str, t.Any]:
     observed, plan = loop.look()
     first = plan
     if not task.check_mode:
-        observed = loop.work(observed, plan)
+        try:
+            observed = loop.work(observed, plan)
+        except Failure as failure:
+            failure.facts = {"changed": loop.changed, "done": loop.done, **failure.facts}
+            raise
     elif not task.diff_mode:
         for line in plan_lines(first):
             task.progress(f"{operation.title}: would {line}")
@@ -173,8 +180,6 @@ class _Loop(t.Generic[Observed]):
         if isinstance(plan, Refusal):
             raise Failure(
                 plan.sentence(),
-                changed=self.changed,
-                done=self.done,
                 refusal=dataclasses.asdict(plan),
                 state=self.operation.facts(observed),
             )
@@ -188,9 +193,7 @@ class _Loop(t.Generic[Observed]):
             if self.task.abandoned():
                 raise Failure(
                     f"{self.operation.title}: stopped before '{plan.steps[0].sentence}', because the process that "
-                    "started this run is gone. Run the same command again to go on.",
-                    changed=self.changed,
-                    done=self.done,
+                    "started this run is gone. Run the same command again to go on."
                 )
             steps = _together(plan.steps)
             obstacle = ""
@@ -242,8 +245,6 @@ class _Loop(t.Generic[Observed]):
                 text += f" What blocks it: {'; '.join(phrase.rstrip('.') for phrase in blocked)}."
             raise Failure(
                 f"{text} What is done stays done; the same command goes on from here.",
-                changed=self.changed,
-                done=self.done,
                 blocked=list(blocked),
                 state=self.operation.facts(observed),
             )

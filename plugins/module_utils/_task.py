@@ -22,6 +22,9 @@ _SECRET_KEYS = frozenset(
     ("token", "password", "client-key-data", "value", "id-token", "refresh-token", "access-token", "client-secret")
 )
 
+# Masking by value turns a short secret into asterisks all over an error message, and hides nothing of worth.
+SHORTEST_MASKED = 5
+
 Backend = t.Callable[[Task], dict[str, t.Any]]
 
 
@@ -53,6 +56,9 @@ class ModuleTask:
 
     def warn(self, text: str) -> None:
         self._module.warn(text)
+
+    def conceal(self, values: t.Iterable[str]) -> None:
+        self._module.no_log_values |= {value for value in values if len(value) >= SHORTEST_MASKED}
 
     def abandoned(self) -> bool:
         return self._parent.gone()

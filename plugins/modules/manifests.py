@@ -60,8 +60,7 @@ options:
       keys:
         description:
           - For each key of the Secret a dictionary with C(length) (characters) and C(encoding) (C(alnum) or
-            C(base64), by default C(alnum)) for a random value, or with C(value) for a given one. Give the task
-            C(no_log) where such a value is a secret.
+            C(base64), by default C(alnum)) for a random value, or with C(value) for a given one.
         type: dict
         required: true
       labels:
@@ -76,6 +75,13 @@ options:
         description: Type of the Secret when it is made.
         type: str
         default: Opaque
+      protects_data:
+        description:
+          - Data that exists cannot be used without this Secret. Where it, or one of its keys, is missing although a
+            StatefulSet of O(definition) or its claims exist, the task is refused, because a new random value would
+            lock the data up.
+        type: bool
+        default: false
   field_manager:
     description: The name under which the API server records the fields that are declared here.
     type: str
@@ -166,6 +172,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import (
     parse_definitions,
     parse_generated,
+    secret_values,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._operate import Manifests
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
@@ -190,6 +197,7 @@ SPECIFICATION = {
                 "labels": {"type": "dict", "default": {}},
                 "annotations": {"type": "dict", "default": {}},
                 "type": {"type": "str", "default": "Opaque"},
+                "protects_data": {"type": "bool", "default": False},
             },
         },
         "field_manager": {"type": "str", "default": "stateful.kube"},
@@ -204,6 +212,7 @@ def run(task: Task) -> dict[str, t.Any]:
     params = task.params
     declared = parse_definitions(params["definition"])
     generated = parse_generated(params["generated_secrets"])
+    task.conceal(secret_values(declared, generated))
     with connect(params, task.warn) as cluster:
         operation = Manifests(
             cluster,

@@ -26,35 +26,8 @@ description:
 extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection
+  - stateful.kube._mongodb
 options:
-  name:
-    description: Name of the StatefulSet whose pods are the members.
-    type: str
-    required: true
-  namespace:
-    description: Namespace of the StatefulSet. The default is the namespace of the context.
-    type: str
-  replica_set:
-    description: Name of the replica set, the same as in C(--replSet). The default is O(name).
-    type: str
-  service:
-    description:
-      - The headless Service that gives the pods their stable names. The default is the StatefulSet's C(serviceName),
-        else O(name).
-    type: str
-  cluster_domain:
-    description: The DNS domain of the cluster.
-    type: str
-    default: cluster.local
-  port:
-    description: The port that mongod listens on in every pod.
-    type: int
-    default: 27017
-  root_secret:
-    description:
-      - Name of the Secret whose keys C(username) and C(password) are the root user's. The default is O(name) with
-        C(-root) added. Its values never appear in results, logs or diffs.
-    type: str
   members:
     description:
       - Number of members, from 1 to 50. At most 7 of them may vote (see O(member_options)).
@@ -131,8 +104,6 @@ options:
     description: Seconds that the wait for any one step may take.
     type: int
     default: 300
-requirements:
-  - pymongo >= 4.6
 seealso:
   - module: stateful.kube.mongodb_replica_set_info
 """

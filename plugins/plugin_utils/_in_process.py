@@ -24,13 +24,16 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._task import ParentWatch, failure_result, harmless
+from ansible_collections.stateful.kube.plugins.module_utils._task import (
+    SHORTEST_MASKED,
+    ParentWatch,
+    failure_result,
+    harmless,
+)
 
 display = Display()
 
 SWITCH = "stateful_kube_in_process"
-# Masking by value turns a short secret into asterisks all over an error message, and hides nothing of worth.
-SHORTEST_MASKED = 5
 
 
 class ControllerTask:
@@ -41,6 +44,7 @@ class ControllerTask:
         self.check_mode = check_mode
         self.diff_mode = diff_mode
         self.warnings: list[str] = []
+        self.secrets: set[str] = set()
         self._quiet = quiet
         self._parent = ParentWatch()
 
@@ -50,6 +54,9 @@ class ControllerTask:
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
+
+    def conceal(self, values: t.Iterable[str]) -> None:
+        self.secrets.update(values)
 
     def abandoned(self) -> bool:
         return self._parent.gone()
@@ -114,7 +121,7 @@ class InProcessAction(ActionBase):
             outcome = {**failure_result(failure), "failed": True}
         for text in task.warnings:
             display.warning(text)
-        masked = {str(value) for value in checked._no_log_values} - harmless(task.params)
+        masked = ({str(value) for value in checked._no_log_values} - harmless(task.params)) | task.secrets
         secrets = {value for value in masked if len(value) >= SHORTEST_MASKED}
         return t.cast("dict[str, t.Any]", remove_values(outcome, secrets))
 

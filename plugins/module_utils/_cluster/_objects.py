@@ -110,23 +110,17 @@ class Cluster:
             warn=self._warn,
         )
 
-    def create(self, declared: Object, dry_run: bool = False) -> Object:
+    def create(self, declared: Object) -> Object:
         """Create, and fail with a conflict where the object exists."""
         resource = self.resource(declared["apiVersion"], declared["kind"])
         query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
-        if dry_run:
-            query.append(("dryRun", "All"))
         return self.connection.request(
             "POST", resource.path(declared["metadata"].get("namespace")), query, declared, warn=self._warn
         )
 
-    def merge(
-        self, api_version: str, kind: str, name: str, namespace: t.Optional[str], patch: Object, dry_run: bool = False
-    ) -> Object:
+    def merge(self, api_version: str, kind: str, name: str, namespace: t.Optional[str], patch: Object) -> Object:
         """JSON merge patch. Put a resourceVersion into its metadata to make it a compare-and-set."""
         query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
-        if dry_run:
-            query.append(("dryRun", "All"))
         path = self.resource(api_version, kind).path(namespace, name)
         return self.connection.request("PATCH", path, query, patch, MERGE)
 
@@ -138,15 +132,13 @@ class Cluster:
         namespace: t.Optional[str] = None,
         propagation: str = "Background",
         uid: t.Optional[str] = None,
-        dry_run: bool = False,
     ) -> bool:
         """Delete one object; False where it was gone already. With ``uid`` only that very object is deleted."""
         body: Object = {"propagationPolicy": propagation}
         if uid:
             body["preconditions"] = {"uid": uid}
-        query = [("dryRun", "All")] if dry_run else []
         try:
-            self.connection.request("DELETE", self.resource(api_version, kind).path(namespace, name), query, body)
+            self.connection.request("DELETE", self.resource(api_version, kind).path(namespace, name), body=body)
         except ApiError as error:
             if error.not_found:
                 return False
@@ -199,8 +191,11 @@ class Changes:
             try:
                 answer = self._cluster.connection.request("GET", path, [*query, ("limit", 1)], repeatable=False)
                 version = answer["metadata"]["resourceVersion"]
+                begun = time.monotonic()
                 for _event in self._cluster.connection.watch(path, [*query, ("resourceVersion", version)], 60):
                     self._event.set()
+                if time.monotonic() - begun < 1:
+                    time.sleep(1)  # something on the way cuts watches short
             except (ApiError, Unreachable):
                 # Without the right to watch, or while the server is away, the waiter looks by the clock.
                 time.sleep(1)

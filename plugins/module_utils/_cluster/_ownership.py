@@ -130,6 +130,7 @@ def _same_map(fields: t.Mapping[str, t.Any], children: t.Sequence[str], declared
 def _same_keyed_list(fields: t.Mapping[str, t.Any], children: t.Sequence[str], declared: t.Any, live: t.Any) -> bool:
     if not isinstance(declared, list) or not isinstance(live, list) or len(children) != len(declared):
         return False
+    places: dict[int, int] = {}  # of our elements: where declared, and where live
     for child in children:
         keys = json.loads(child[2:])
         there = next((item for item in live if all(item.get(k) == v for k, v in keys.items())), None)
@@ -141,7 +142,10 @@ def _same_keyed_list(fields: t.Mapping[str, t.Any], children: t.Sequence[str], d
             fields[child], {**wanted[0], **{k: v for k, v in keys.items() if f"f:{k}" in fields[child]}}, there
         ):
             return False
-    return True
+        places[declared.index(wanted[0])] = live.index(there)
+    # Init containers run, and variables refer to each other, in their order.
+    in_order = [places[index] for index in sorted(places)]
+    return in_order == sorted(in_order)
 
 
 def _without_nulls(value: t.Any) -> t.Any:

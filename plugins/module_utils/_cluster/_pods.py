@@ -28,6 +28,7 @@ PORT_FORWARD_PROTOCOL = "v4.channel.k8s.io"
 EXEC_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 STDIN, STDOUT, STDERR, STATUS, CLOSE = 0, 1, 2, 3, 255
 STDIN_CHUNK = 32 * 1024
+LONGEST_FOLDER = 70
 
 _PODS = BUILT_IN[("v1", "Pod")]
 
@@ -43,13 +44,16 @@ class Tunnel:
         self._cluster = cluster
         self._request = f"{_PODS.path(namespace, pod)}/portforward"
         self._port = port
-        self._folder = tempfile.mkdtemp(prefix="stateful-kube-")
+        # The address of a unix socket holds 107 characters at most, which a long TMPDIR would use up.
+        short = None if len(tempfile.gettempdir()) <= LONGEST_FOLDER else "/tmp"  # noqa: S108
+        self._folder = tempfile.mkdtemp(prefix="stateful-kube-", dir=short)
         self.path = os.path.join(self._folder, "tunnel.sock")
         #: why the last connection could not be carried, if so
         self.error: t.Optional[str] = None
         #: the same as it was raised: a missing right, for example, will not come by waiting
         self.failure: t.Optional[Failure] = None
         self._open: set[t.Any] = set()
+        self._closed = False
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self.path)
         self._listener.listen(16)
@@ -62,6 +66,7 @@ class Tunnel:
         self.close()
 
     def close(self) -> None:
+        self._closed = True
         with contextlib.suppress(OSError):
             # A blocked accept() does not notice a mere close.
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -87,6 +92,8 @@ class Tunnel:
             return
         self.error = self.failure = None
         self._open.update((near, far))
+        if self._closed:
+            _hang_up(near)
         back = threading.Thread(target=_pump, args=(far, near), daemon=True)
         back.start()
         _pump(near, far)

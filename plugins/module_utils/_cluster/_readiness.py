@@ -69,6 +69,17 @@ def pod_obstacle(pod: Object, events: t.Sequence[Object] = ()) -> t.Optional[str
     return f"is starting (phase {status.get('phase', 'Pending')})"
 
 
+def idle(pod: Object) -> t.Optional[str]:
+    """Why nothing runs in this pod, or None where something does: such a pod has nothing to lose by being replaced."""
+    status = pod.get("status") or {}
+    containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    if pod.get("metadata", {}).get("deletionTimestamp") or condition(pod, "Ready") == "True":
+        return None
+    if any("running" in container.get("state", {}) for container in containers):
+        return None
+    return pod_obstacle(pod)
+
+
 def condition(obj: Object, name: str) -> t.Optional[str]:
     """The status of a condition (``True``, ``False``, ``Unknown``), or None where it is not set."""
     return _condition(obj, name).get("status")

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import dataclasses
 import typing as t
 
@@ -48,6 +50,7 @@ class GeneratedSecret:
     labels: t.Mapping[str, str]
     annotations: t.Mapping[str, str]
     type: str = "Opaque"
+    protects_data: bool = False
 
 
 def parse_definitions(definition: t.Any) -> list[Object]:
@@ -74,6 +77,18 @@ def parse_definitions(definition: t.Any) -> list[Object]:
         _check(document, number)
         objects.append(normalised(document))
     return objects
+
+
+def secret_values(declared: t.Sequence[Object], generated: t.Sequence[GeneratedSecret]) -> set[str]:
+    """Every value of a Secret that the user wrote, as written and as the API server has it."""
+    values = {str(rule["value"]) for secret in generated for rule in secret.keys.values() if "value" in rule}
+    for obj in declared:
+        if obj["kind"] == "Secret":
+            for encoded in (obj.get("data") or {}).values():
+                values.add(str(encoded))
+                with contextlib.suppress(ValueError):
+                    values.add(base64.b64decode(str(encoded)).decode())
+    return values
 
 
 def _check(document: t.Any, number: int) -> None:
@@ -112,6 +127,7 @@ def parse_generated(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Generate
                 labels=entry.get("labels") or {},
                 annotations=entry.get("annotations") or {},
                 type=entry.get("type") or "Opaque",
+                protects_data=bool(entry.get("protects_data")),
             )
         )
     return parsed

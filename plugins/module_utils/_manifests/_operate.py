@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import json
+import re
 import secrets as random
 import string
 import typing as t
@@ -27,14 +28,15 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership 
     unchanged,
     visible_pair,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, idle, obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import LAST_RANK, GeneratedSecret, Key
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import (
     Observed,
     Seen,
     SeenSecret,
+    StuckPod,
     plan_absent,
     plan_present,
 )
@@ -94,7 +96,8 @@ class Manifests(Operation[Observed]):
                     "name, or set create_namespace to true."
                 )
         objects = _in_parallel(lambda key: self._see(key, live.get(key), missing), self.declared)
-        return Observed(tuple(objects), secrets, missing)
+        stuck, unsettled = self._idle_pods(objects)
+        return Observed(tuple(objects), secrets, tuple(stuck), tuple(unsettled), missing)
 
     def _live(self) -> dict[Key, Object]:
         """All declared objects that exist: one list for each kind where a common label allows it."""
@@ -131,6 +134,8 @@ class Manifests(Operation[Observed]):
             return Seen(key, live, declared)
         if key.namespace in missing:
             return Seen(key, None, declared, changes=True, validated=False)
+        if live is None and key.kind == "StatefulSet":
+            self._require_classes(key)
         after = self._apply(key, dry_run=True)
         if live and same_outcome(live, after):
             return Seen(key, live, declared)
@@ -139,7 +144,73 @@ class Manifests(Operation[Observed]):
     def _see_secret(self, key: Key) -> SeenSecret:
         live = self.cluster.get("v1", "Secret", key.name, key.namespace)
         there = set((live or {}).get("data") or {})
-        return SeenSecret(key, live is not None, tuple(k for k in self.generated[key].keys if k not in there))
+        missing = tuple(k for k in self.generated[key].keys if k not in there)
+        opens = tuple(self._data()) if missing and self.generated[key].protects_data else ()
+        return SeenSecret(key, live is not None, missing, opens)
+
+    def _data(self) -> t.Iterator[str]:
+        """The declared StatefulSets that exist, and the claims that one left."""
+        for key, declared in self.declared.items():
+            if key.kind != "StatefulSet":
+                continue
+            if self.cluster.get(key.api_version, key.kind, key.name, key.namespace):
+                yield f"{key} exists"
+            # A claim that somebody made by hand for a first deployment has no labels yet.
+            claims = self.cluster.list("v1", "PersistentVolumeClaim", key.namespace, labels=_selector(declared))
+            templates = declared["spec"].get("volumeClaimTemplates") or ()
+            names = "|".join(re.escape(template["metadata"]["name"]) for template in templates)
+            for claim in claims:
+                if re.fullmatch(rf"(?:{names})-{re.escape(key.name)}-\d+", claim["metadata"]["name"]):
+                    yield f"claim {claim['metadata']['name']} exists"
+
+    def _idle_pods(self, objects: t.Sequence[Seen]) -> tuple[list[StuckPod], list[str]]:
+        """Pods of an older revision in which nothing runs: OnDelete leaves them alone, and they have nothing to lose.
+
+        The second list names StatefulSets whose controller has yet to say which revision is the newest.
+        """
+        stuck: list[StuckPod] = []
+        unsettled: list[str] = []
+        for seen in objects:
+            live = seen.live
+            if self.state != "present" or seen.key.kind != "StatefulSet" or seen.changes or live is None:
+                continue
+            spec, status = live["spec"], live.get("status") or {}
+            on_delete = (spec.get("updateStrategy") or {}).get("type") == "OnDelete"
+            if not on_delete or status.get("readyReplicas", 0) >= spec.get("replicas", 1):
+                continue
+            pods = self.cluster.list("v1", "Pod", seen.key.namespace, labels=_selector(live))
+            idle_pods = [(pod, why) for pod in pods if (why := idle(pod))]
+            if idle_pods and status.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
+                unsettled.append(str(seen.key))
+                continue
+            for pod, why in idle_pods:
+                metadata = pod["metadata"]
+                revision = (metadata.get("labels") or {}).get("controller-revision-hash")
+                if revision != status.get("updateRevision"):
+                    stuck.append(StuckPod(Key("v1", "Pod", seen.key.namespace, metadata["name"]), metadata["uid"], why))
+        return stuck, unsettled
+
+    def _require_classes(self, key: Key) -> None:
+        """A claim template cannot be corrected afterwards, so a class that does not exist is found before."""
+        for template in self.declared[key]["spec"].get("volumeClaimTemplates") or ():
+            name = template["spec"].get("storageClassName")
+            if not name:
+                continue
+            try:
+                classes = [one["metadata"]["name"] for one in self.cluster.list("storage.k8s.io/v1", "StorageClass")]
+                if name in classes:
+                    continue
+                volumes = self.cluster.list("v1", "PersistentVolume")
+            except ApiError as error:
+                if error.forbidden:
+                    return  # an account confined to its namespace may not know
+                raise
+            if not any(volume["spec"].get("storageClassName") == name for volume in volumes):
+                raise Failure(
+                    f'{key}: storageClassName of the claim template {template["metadata"]["name"]} is "{name}", and '
+                    f"there is neither a StorageClass nor a PersistentVolume of that class in the cluster (found "
+                    f"{', '.join(classes) or 'no class at all'}). Correct the name, or make the class first."
+                )
 
     def _missing_namespaces(self) -> tuple[str, ...]:
         own = {key.name for key in self.declared if key.kind == "Namespace"}
@@ -170,6 +241,9 @@ class Manifests(Operation[Observed]):
             self.cluster.apply(_namespace_object(step.data["namespace"]), self.manager)
         elif step.action == "generate":
             self._generate(step.data["secret"])
+        elif step.action == "replace":
+            pod: StuckPod = step.data["pod"]
+            self.cluster.delete("v1", "Pod", pod.key.name, pod.key.namespace, uid=pod.uid)
         elif step.action == "delete":
             seen: Seen = step.data["seen"]
             uid = seen.live["metadata"]["uid"] if seen.live else None
@@ -192,11 +266,18 @@ class Manifests(Operation[Observed]):
         rules = self.generated[seen.key]
         data = {name: base64.b64encode(_value(rules.keys[name]).encode()).decode() for name in seen.missing}
         if seen.exists:
-            current = self.cluster.get("v1", "Secret", seen.key.name, seen.key.namespace) or {}
+            current = self.cluster.get("v1", "Secret", seen.key.name, seen.key.namespace)
+            if current is None:
+                raise NotYet(f"{seen.key} has just been deleted")
             for name in current.get("data") or {}:
                 data.pop(name, None)
             patch = {"metadata": {"resourceVersion": current["metadata"]["resourceVersion"]}, "data": data}
-            self.cluster.merge("v1", "Secret", seen.key.name, seen.key.namespace, patch)
+            try:
+                self.cluster.merge("v1", "Secret", seen.key.name, seen.key.namespace, patch)
+            except ApiError as error:
+                if not error.conflict:
+                    raise
+                raise NotYet(f"{seen.key} has changed meanwhile") from error
             return
         metadata: Object = {"name": seen.key.name, "namespace": seen.key.namespace}
         metadata.update({k: dict(v) for k, v in (("labels", rules.labels), ("annotations", rules.annotations)) if v})
@@ -234,8 +315,7 @@ class Manifests(Operation[Observed]):
             if not seen.live or self.state == "absent":
                 found += [f"{seen.key} has finalizers {finalizers}" for finalizers in _finalizers(seen)]
             elif obstacle(seen.live) and isinstance(selector, dict) and "matchLabels" in selector:
-                labels = ",".join(f"{key}={value}" for key, value in selector["matchLabels"].items())
-                found += diagnose(self.cluster, seen.key.namespace, labels, [seen.key.name])
+                found += diagnose(self.cluster, seen.key.namespace, _selector(seen.live), [seen.key.name])
         return found
 
     def _waited(self) -> list[Key]:
@@ -309,6 +389,11 @@ def _common_labels(objects: t.Sequence[Object]) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(common))
 
 
+def _selector(obj: Object) -> str:
+    labels = obj["spec"]["selector"].get("matchLabels") or {}
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
 def _namespace_object(name: str) -> Object:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
@@ -336,8 +421,9 @@ def _apply_error(key: Key, error: ApiError) -> str:
         )
     if error.status == 422:
         return (
-            f"{key}: the API server does not accept it: {error.message.rstrip('.')}. Correct the definition; where a "
-            "field cannot change in place, the object has to be made anew. It was left as it was."
+            f"{key}: the API server does not accept it: {error.message.rstrip('.')}. Correct the definition; the "
+            "object was left as it was. (Claim templates with class and size, podManagementPolicy, serviceName and "
+            "selector of a StatefulSet cannot change in place.)"
         )
     if error.status == 400:
         return f"{key}: the API server does not understand it: {error.message.rstrip('.')}. Correct the definition."

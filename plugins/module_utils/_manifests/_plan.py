@@ -15,6 +15,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness 
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
+# On a StatefulSet: what its data was made with, in words.
+IDENTITY = "stateful.kube/identity"
+
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
@@ -39,6 +42,17 @@ class SeenSecret:
     key: Key
     exists: bool
     missing: tuple[str, ...]
+    #: what there is already that this Secret opens: a StatefulSet, claims
+    opens: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class StuckPod:
+    """A pod of an OnDelete StatefulSet that is of an older revision and in which nothing runs."""
+
+    key: Key
+    uid: str
+    why: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,14 +61,18 @@ class Observed:
 
     objects: tuple[Seen, ...] = ()
     secrets: tuple[SeenSecret, ...] = ()
+    stuck: tuple[StuckPod, ...] = ()
+    #: StatefulSets with idle pods whose controller has not seen the newest version yet
+    unsettled: tuple[str, ...] = ()
     #: namespaces that do not exist and will be made
     missing_namespaces: tuple[str, ...] = ()
 
 
 def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
     """Make and change what differs, in order; then wait until everything is ready, if asked."""
-    for seen in observed.objects:
-        refusal = _shrinks(seen)
+    refusals = [_shrinks(seen) or _changes_identity(seen) for seen in observed.objects]
+    refusals += [_locks_up(secret) for secret in observed.secrets]
+    for refusal in refusals:
         if refusal:
             return refusal
     steps = [
@@ -68,6 +86,20 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
             steps.append(Step("generate", str(secret.key), what, batch="generate", data={"secret": secret}))
     for rank in (0, 1, 2):
         steps += [_apply_step(seen, rank) for seen in observed.objects if seen.changes and seen.key.rank == rank]
+    steps += [
+        Step(
+            "replace",
+            str(pod.key),
+            f"replace {pod.key}, which is of an older revision and {pod.why}",
+            data={"pod": pod},
+        )
+        for pod in observed.stuck
+    ]
+    if observed.unsettled and not steps:
+        names = ", ".join(observed.unsettled)
+        steps.append(
+            Step("wait", names, f"wait until the controller of {names} has seen the newest version", change=False)
+        )
     if wait:
         steps += _wait_steps(observed, bool(steps))
     return Plan(tuple(steps), tuple(_old_revisions(observed)))
@@ -124,6 +156,34 @@ def _shrinks(seen: Seen) -> t.Optional[Refusal]:
         "StatefulSet with updateStrategy OnDelete, because its members must leave the application first.",
         (f"spec.replicas is {there}", "spec.updateStrategy.type is OnDelete"),
         (f"declare {there} members", "remove members by an operation of the application, where there is one"),
+    )
+
+
+def _changes_identity(seen: Seen) -> t.Optional[Refusal]:
+    """What the data itself was made with (the name of a set, a port in its configuration) never changes."""
+    if not seen.live or not seen.declared:
+        return None
+    there = (seen.live["metadata"].get("annotations") or {}).get(IDENTITY)
+    wanted = (seen.declared["metadata"].get("annotations") or {}).get(IDENTITY)
+    if not there or not wanted or there == wanted:
+        return None
+    return Refusal(
+        f"{seen.key} was made with {there}, and {wanted} is declared: this is part of the application's own "
+        "configuration and cannot change afterwards. Nothing was changed.",
+        (f"annotation {IDENTITY} is {there}",),
+        ("declare it as it was", "remove the application, which keeps its data, and deploy it anew"),
+    )
+
+
+def _locks_up(secret: SeenSecret) -> t.Optional[Refusal]:
+    """A new random value in place of a lost one would look like success, and lock the data up."""
+    if not secret.missing or not secret.opens:
+        return None
+    what = f"lacks {', '.join(secret.missing)}" if secret.exists else "is gone"
+    return Refusal(
+        f"{secret.key} {what}, and the data that it opens exists: a new one would not fit. Nothing was changed.",
+        secret.opens,
+        ("restore the Secret from your backup, or from what a running pod still has of it", "delete the data as well"),
     )
 
 

@@ -35,6 +35,8 @@ Object = dict[str, t.Any]
 SET_ID_ANNOTATION = "stateful.kube/mongodb-replica-set-id"
 # Seconds after which the objects are read again even if no watch reported a change: an event can be lost.
 OBJECTS_FOR = 2.0
+# Stands on a claim whose volume is made for it.
+PROVISIONED = "volume.kubernetes.io/storage-provisioner"
 
 
 class Observer:
@@ -126,7 +128,13 @@ class Observer:
                 f"root_secret: the Secret {self.target.namespace}/{self.target.root_secret} must have the keys "
                 f"username and password; found no {' and no '.join(missing)}."
             )
-        username, password = (base64.b64decode(data[key]).decode() for key in ("username", "password"))
+        try:
+            username, password = (base64.b64decode(data[key]).decode() for key in ("username", "password"))
+        except ValueError as exc:
+            raise Failure(
+                f"root_secret: username and password in the Secret {self.target.namespace}/{self.target.root_secret} "
+                "must be text in UTF-8, and one of them is not. Correct the Secret."
+            ) from exc
         return Credentials(username, password)
 
     def _ask(self, found: _Objects) -> dict[int, Answer]:
@@ -196,8 +204,9 @@ class _Objects:
     def new_disk(self, ordinal: int) -> bool:
         """Whether this pod is the first user of its disk, at its first start.
 
-        A StatefulSet's controller creates the claims of a pod right before the pod. Without claims the disk is the
-        pod's own, and as old as the pod.
+        A StatefulSet's controller creates the claims of a pod right before the pod, and a provisioner makes an empty
+        volume for each; a volume that was there before may hold anything. Without claims the disk is the pod's own,
+        and as old as the pod.
         """
         pod = self._raw_pods[ordinal]
         born = pod["metadata"].get("creationTimestamp", "")
@@ -207,6 +216,8 @@ class _Objects:
         claims = self._raw_claims.get(ordinal, ())
         if len(claims) < len(_claims_of(pod)):
             return False  # a claim that is none of its StatefulSet's: nothing is known of its age
+        if not all(PROVISIONED in (claim["metadata"].get("annotations") or {}) for claim in claims):
+            return False
         made = [_seconds(claim["metadata"].get("creationTimestamp", "")) for claim in claims]
         # Times of objects are whole seconds.
         return all(_seconds(born) - at <= 1 for at in made)

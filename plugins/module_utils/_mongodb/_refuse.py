@@ -19,7 +19,7 @@ HAS_CONFIG = (Kind.MEMBER, Kind.NO_USER, Kind.REMOVED)
 
 def refuse(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[Refusal]:
     """The first reason not to go on, or None."""
-    for rule in (_standalone, _shrink, _two_sets, _emptied, _locked_out):
+    for rule in (_standalone, _shrink, _two_sets, _emptied, _left_claims, _locked_out):
         found = rule(target, desired, seen)
         if found:
             return found
@@ -119,6 +119,22 @@ def _emptied(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[Ref
             "give the pods back their claims",
             f"to start anew without the data, empty the disks, remove the annotation that records the set id "
             f"from the StatefulSet {target.name} and run again",
+        ),
+    )
+
+
+def _left_claims(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[Refusal]:
+    """Disks that nobody will ask may hold the set that a new one would replace."""
+    left = [claim for ordinal, claims in seen.claims.items() if ordinal >= desired.members for claim in claims]
+    if not left or seen.recorded or seen.of_kind(*HAS_CONFIG, Kind.REFUSED):
+        return None
+    return Refusal(
+        f"There are claims of members beyond members: {desired.members} ({', '.join(left)}), and no replica set is "
+        "known here: they may hold the one that was. A new one is not formed beside it.",
+        evidence(target, seen),
+        (
+            f"declare members: {max(seen.claims) + 1}, so that these disks are asked too",
+            "or delete the claims, if you know that they hold nothing of worth",
         ),
     )
 

@@ -86,6 +86,9 @@ class FakeTask:
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
+    def conceal(self, values: t.Iterable[str]) -> None:
+        raise AssertionError("the loop has no secrets")
+
     def abandoned(self) -> bool:
         if self.orphan_after is None:
             return False
@@ -175,6 +178,23 @@ def test_a_refusal_in_the_middle_reports_what_was_done() -> None:
     assert failure.value.facts["changed"] is True
     assert len(failure.value.facts["done"]) == 2
     assert failure.value.facts["refusal"]["reason"] == "No further."
+
+
+def test_an_error_in_the_middle_reports_what_was_done() -> None:
+    operation = Counting(3)
+    act = operation.act
+
+    def failing(steps: t.Sequence[Step], observed: int) -> None:
+        if observed == 1:
+            raise Failure("the disk is full", status=507)
+        act(steps, observed)
+
+    operation.act = failing  # type: ignore[method-assign]
+    with pytest.raises(Failure) as failure:
+        carry_out(operation, FakeTask())
+    assert failure.value.facts["changed"] is True
+    assert len(failure.value.facts["done"]) == 1
+    assert failure.value.facts["status"] == 507
 
 
 def test_an_orphan_takes_no_further_step() -> None:

@@ -131,6 +131,18 @@ def test_a_live_value_that_differs_is_doubtful(path: list[t.Union[str, int]], va
     assert not unchanged(DECLARED, live, MANAGER)
 
 
+def test_a_changed_order_is_doubtful() -> None:
+    declared, live = copy.deepcopy(DECLARED), copy.deepcopy(LIVE)
+    second = {"name": "web", "port": 80, "protocol": "TCP"}
+    declared["spec"]["ports"].append(dict(second))
+    live["spec"]["ports"].append({**second, "targetPort": 80})
+    fields = {"f:name": {}, "f:port": {}, "f:protocol": {}}
+    live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]["f:ports"]['k:{"port":80,"protocol":"TCP"}'] = fields
+    assert unchanged(declared, live, MANAGER)
+    declared["spec"]["ports"].reverse()
+    assert not unchanged(declared, live, MANAGER)
+
+
 def test_another_managers_object_is_doubtful() -> None:
     assert not unchanged(DECLARED, LIVE, "kubectl")
     live = copy.deepcopy(LIVE)

@@ -17,9 +17,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared
     parse_generated,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import (
+    IDENTITY,
     Observed,
     Seen,
     SeenSecret,
+    StuckPod,
     plan_absent,
     plan_present,
 )
@@ -89,6 +91,43 @@ def test_a_database_is_never_shrunk_by_manifests() -> None:
     assert len(planned(grown).steps) == 1
     plain = Observed((Seen(SET, stateful_set(3, "RollingUpdate"), stateful_set(2, "RollingUpdate"), changes=True),))
     assert len(planned(plain).steps) == 1
+
+
+def test_a_secret_that_opens_existing_data_is_never_made_anew() -> None:
+    key = Key("v1", "Secret", "shop", "root")
+    lost = SeenSecret(key, exists=False, missing=("password",), opens=("claim data-shop-0 exists",))
+    refusal = plan_present(Observed(secrets=(lost,)), wait=False)
+    assert isinstance(refusal, Refusal)
+    assert refusal.evidence == ("claim data-shop-0 exists",)
+    assert len(planned(Observed(secrets=(SeenSecret(key, False, ("password",)),))).steps) == 1
+    assert planned(Observed(secrets=(SeenSecret(key, True, (), ("claim data-shop-0 exists",)),))).steps == ()
+
+
+def test_what_the_data_was_made_with_never_changes() -> None:
+    def identified(text: str) -> dict[str, t.Any]:
+        result = stateful_set(3, ready=3)
+        result["metadata"]["annotations"] = {IDENTITY: text}
+        return result
+
+    changed = Observed((Seen(SET, identified("port 1"), identified("port 2"), changes=True),))
+    refusal = plan_present(changed, wait=False)
+    assert isinstance(refusal, Refusal)
+    assert "port 1" in refusal.reason
+    assert "port 2" in refusal.reason
+    same = Observed((Seen(SET, identified("port 1"), identified("port 1"), changes=True),))
+    assert len(planned(same).steps) == 1
+    adopted = Observed((Seen(SET, stateful_set(3), identified("port 1"), changes=True),))
+    assert len(planned(adopted).steps) == 1
+
+
+def test_pods_that_cannot_start_are_replaced_once_the_newest_revision_is_known() -> None:
+    live = stateful_set(3, ready=1)
+    waiting = Observed((Seen(SET, live, live),), unsettled=(str(SET),))
+    (step,) = planned(waiting).steps
+    assert step.change is False
+    pod = StuckPod(Key("v1", "Pod", "shop", "shop-0"), "uid", "cannot get its image")
+    (step,) = planned(Observed((Seen(SET, live, live),), stuck=(pod,))).steps
+    assert (step.action, step.change, "cannot get its image" in step.sentence) == ("replace", True, True)
 
 
 def test_pods_of_an_older_revision_are_warned_of() -> None:

@@ -306,6 +306,13 @@ def test_refusals(snapshot: Snapshot, members: int, expected: str) -> None:
     assert expected in refusal(Desired(members), snapshot)
 
 
+def test_disks_that_nobody_asks_forbid_a_new_set() -> None:
+    claims = {ordinal: (f"data-shop-{ordinal}",) for ordinal in range(3)}
+    assert "data-shop-1, data-shop-2" in refusal(Desired(1), seen({0: EMPTY}, recorded="", claims=claims))
+    own = seen({0: EMPTY}, recorded="", claims={0: ("data-shop-0",)})
+    assert isinstance(plan(TARGET, Desired(1), own), Plan)
+
+
 def test_two_sets_without_users_are_told_apart() -> None:
     one = member("PRIMARY", config(1), Kind.NO_USER)
     other = member("PRIMARY", config(1, members=(MemberConfig(0, host(1)),)), Kind.NO_USER)
