@@ -67,6 +67,8 @@ def _last_message(events: t.Sequence[Object]) -> str:
     if not events:
         return ""
     last = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    if last.get("reason") == "ProvisioningSucceeded":
+        return ""  # it waited once, and waits no longer
     about = last.get("involvedObject") or {}
     return f"{about.get('kind')} {about.get('name')}: {str(last.get('message', '')).strip()}"
 
