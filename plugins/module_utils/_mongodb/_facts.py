@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import calendar
+import dataclasses
 import time
 import typing as t
 
@@ -67,6 +68,10 @@ def _member(
     pod, answer = seen.pods.get(ordinal), seen.answer(ordinal)
     claims = seen.claims.get(ordinal, ()) or (pod.claims if pod else ())
     created = _epoch(pod.created) if pod else None
+    own = answer.status(host)
+    if status and own and own.optime > status.optime:
+        # Its own word is newer than what the primary heard of it by the last heartbeat.
+        status = dataclasses.replace(status, optime=own.optime)
     return {
         "pod": target.pod(ordinal),
         **_replication(host, member, status, newest),

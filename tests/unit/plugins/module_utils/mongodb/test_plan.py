@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
@@ -391,6 +392,16 @@ def test_facts_and_problems_with_a_member_down() -> None:
     assert [entry["pod"] for entry in state["members"]] == ["shop-0", "shop-1", "shop-2"]
     assert state["members"][2]["health"] is False
     assert problems(TARGET, snapshot, 0.0) == ["shop-2: its pod is not scheduled"]
+
+
+def test_lag_is_taken_from_the_members_own_word_where_that_is_newer() -> None:
+    def heard(optimes: t.Sequence[float], state: str) -> Answer:
+        states = ("PRIMARY", "SECONDARY")
+        statuses = tuple(MemberStatus(host(n), states[n], True, optime) for n, optime in enumerate(optimes))
+        return dataclasses.replace(member(state, config(2)), statuses=statuses)
+
+    snapshot = seen({0: heard([110.0, 100.0], "PRIMARY"), 1: heard([100.0, 109.0], "SECONDARY")})
+    assert [entry["lag_seconds"] for entry in facts(TARGET, snapshot, 0.0)["members"]] == [0, 1]
 
 
 def test_facts_of_nothing() -> None:
