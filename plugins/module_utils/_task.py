@@ -84,7 +84,6 @@ def harmless(params: t.Mapping[str, t.Any]) -> set[str]:
 def failure_result(failure: Failure) -> dict[str, t.Any]:
     """The fields of a failed task. The stack is kept where the cause was an exception of another library."""
     result = {**failure.facts, "msg": failure.message}
-    result.pop("failed", None)
     if failure.__cause__ is not None:
         result["exception"] = "".join(traceback.format_exception(failure.__cause__))
     return result

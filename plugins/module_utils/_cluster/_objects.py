@@ -35,11 +35,8 @@ MERGE = "application/merge-patch+json"
 @contextlib.contextmanager
 def connect(params: t.Mapping[str, t.Any], warn: t.Optional[t.Callable[[str], None]] = None) -> t.Iterator[Cluster]:
     """Open the cluster that the connection options in ``params`` name."""
-    connection = Connection(ConnectionOptions.of(params))
-    try:
+    with contextlib.closing(Connection(ConnectionOptions.of(params))) as connection:
         yield Cluster(connection, warn)
-    finally:
-        connection.close()
 
 
 class Cluster:
