@@ -31,7 +31,8 @@ LOOK_AGAIN = 0.5
 class Step:
     """One thing to do. ``sentence`` says it to people; ``data`` holds what the act needs.
 
-    A step with ``change`` false only waits. Neighbouring steps with the same ``batch`` may be taken together.
+    A step with ``change`` false only waits. Neighbouring steps with the same ``batch`` may be taken together. A step
+    with ``guarded`` false is safe beside another run, and is taken before the application's lock is.
     """
 
     action: str
@@ -39,6 +40,7 @@ class Step:
     sentence: str
     change: bool = True
     batch: t.Optional[str] = None
+    guarded: bool = True
     data: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def report(self) -> dict[str, t.Any]:
@@ -94,6 +96,23 @@ class Task(t.Protocol):
         """Tell whether the process that started this work is gone."""
 
 
+class Lock(t.Protocol):
+    """Keeps others from changing the same application meanwhile."""
+
+    @property
+    def held(self) -> bool:
+        """Whether it was acquired and not released since."""
+
+    def acquire(self, task: Task, title: str, timeout: float) -> None:
+        """Wait until nobody else holds it, and take it. Raises Failure after ``timeout`` seconds."""
+
+    def check(self) -> None:
+        """Make sure that it is still ours, just before something is changed. Raises Failure."""
+
+    def release(self) -> None:
+        """Give it back. Does nothing where it is not held."""
+
+
 class Operation(abc.ABC, t.Generic[Observed]):
     """What one operation has to say for itself. Only act changes anything."""
 
@@ -101,6 +120,8 @@ class Operation(abc.ABC, t.Generic[Observed]):
     title: str
     #: seconds that the wait for any one step may take
     wait_timeout: float
+    #: held while something is changed, from the first change to the end; None where nothing needs it
+    lock: t.Optional[Lock] = None
 
     @abc.abstractmethod
     def observe(self) -> Observed:
@@ -150,6 +171,9 @@ def carry_out(operation: Operation[Observed], task: Task) -> dict[str, t.Any]:
         except Failure as failure:
             failure.facts = {"changed": loop.changed, "done": loop.done, **failure.facts}
             raise
+        finally:
+            if operation.lock:
+                operation.lock.release()
     elif not task.diff_mode:
         for line in plan_lines(first):
             task.progress(f"{operation.title}: would {line}")
@@ -196,6 +220,12 @@ class _Loop(t.Generic[Observed]):
                     "started this run is gone. Run the same command again to go on."
                 )
             steps = _together(plan.steps)
+            if self._needs_lock(steps):
+                self._lock()
+                # Another run may have changed everything while this one waited.
+                observed, plan = self._look_again(since)
+                since = time.monotonic()
+                continue
             obstacle = ""
             started = time.monotonic()
             if steps[0].change:
@@ -217,6 +247,19 @@ class _Loop(t.Generic[Observed]):
                 self._wait(obstacle, observed, since)
             observed, plan = self._look_again(since)
         return observed
+
+    def _needs_lock(self, steps: t.Sequence[Step]) -> bool:
+        lock = self.operation.lock
+        if lock is None or not (steps[0].change and steps[0].guarded):
+            return False
+        if lock.held:
+            lock.check()
+            return False
+        return True
+
+    def _lock(self) -> None:
+        if self.operation.lock:
+            self.operation.lock.acquire(self.task, self.operation.title, self.operation.wait_timeout)
 
     def _look_again(self, since: float) -> tuple[Observed, Plan]:
         """Look, and sit out an API server that is away: it has answered before."""

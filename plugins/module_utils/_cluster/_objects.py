@@ -115,6 +115,13 @@ class Cluster:
             "POST", resource.path(declared["metadata"].get("namespace")), query, declared, warn=self._warn
         )
 
+    def replace(self, wanted: Object) -> Object:
+        """Write the whole object. With the resourceVersion in its metadata this is a compare-and-set."""
+        metadata = wanted["metadata"]
+        path = self.resource(wanted["apiVersion"], wanted["kind"]).path(metadata.get("namespace"), metadata["name"])
+        query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
+        return self.connection.request("PUT", path, query, wanted)
+
     def merge(self, api_version: str, kind: str, name: str, namespace: t.Optional[str], patch: Object) -> Object:
         """JSON merge patch. Put a resourceVersion into its metadata to make it a compare-and-set."""
         query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
@@ -129,11 +136,15 @@ class Cluster:
         namespace: t.Optional[str] = None,
         propagation: str = "Background",
         uid: t.Optional[str] = None,
+        version: t.Optional[str] = None,
     ) -> bool:
-        """Delete one object; False where it was gone already. With ``uid`` only that very object is deleted."""
+        """Delete one object; False where it was gone already.
+
+        With ``uid`` only that very object is deleted, with ``version`` only as long as it is as it was seen.
+        """
         body: Object = {"propagationPolicy": propagation}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        if uid or version:
+            body["preconditions"] = {key: value for key, value in (("uid", uid), ("resourceVersion", version)) if value}
         try:
             self.connection.request("DELETE", self.resource(api_version, kind).path(namespace, name), body=body)
         except ApiError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Desired
@@ -29,6 +30,7 @@ class ReplicaSet(Operation[Snapshot]):
     def __init__(self, observer: Observer, desired: Desired, wait_timeout: float) -> None:
         self.title = f"{observer.target.namespace}/{observer.target.name}"
         self.wait_timeout = wait_timeout
+        self.lock = Lease(observer.cluster, observer.target.namespace, observer.target.name)
         self._observer = observer
         self._target = observer.target
         self._desired = desired

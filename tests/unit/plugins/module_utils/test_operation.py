@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 import pytest
@@ -229,3 +230,114 @@ def test_an_api_server_that_never_answered_ends_the_task_at_once() -> None:
     operation.observe = gone  # type: ignore[method-assign]
     with pytest.raises(Unreachable):
         carry_out(operation, FakeTask())
+
+
+class Recorder:
+    """A lock that writes down what happens to it, in the list that the steps are written down in too."""
+
+    def __init__(self, operation: Counting) -> None:
+        self.operation = operation
+        self.held = False
+        self.lost = False
+        self.on_acquire: t.Callable[[], None] = lambda: None
+
+    def acquire(self, task: t.Any, title: str, timeout: float) -> None:
+        assert not self.held
+        self.operation.acted.append("acquire")
+        self.held = True
+        self.on_acquire()
+
+    def check(self) -> None:
+        if self.lost:
+            raise Failure("lost")
+
+    def release(self) -> None:
+        if self.held:
+            self.operation.acted.append("release")
+        self.held = False
+
+
+def locked(goal: int, **more: t.Any) -> tuple[Counting, Recorder]:
+    operation = Counting(goal, **more)
+    lock = Recorder(operation)
+    operation.lock = lock
+    return operation, lock
+
+
+def test_the_lock_is_held_from_the_first_change_to_the_end() -> None:
+    operation, _lock = locked(3)
+    carry_out(operation, FakeTask())
+    assert operation.acted == ["acquire", "1", "2", "3", "release"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_nothing_to_do_needs_no_lock(check_mode: bool) -> None:
+    operation, _lock = locked(5 if check_mode else 0)
+    carry_out(operation, FakeTask(check_mode=check_mode))
+    assert operation.acted == []
+
+
+def test_a_run_that_only_waits_needs_no_lock() -> None:
+    operation, _lock = locked(0, wait_first=2)
+    carry_out(operation, FakeTask())
+    assert operation.acted == []
+
+
+def test_what_another_run_did_meanwhile_is_not_done_again() -> None:
+    operation, lock = locked(3)
+
+    def other_run() -> None:
+        operation.value = 2
+
+    lock.on_acquire = other_run
+    result = carry_out(operation, FakeTask())
+    assert operation.acted == ["acquire", "3", "release"]
+    assert [step["target"] for step in result["done"]] == ["3"]
+
+
+def test_when_another_run_did_all_of_it_nothing_has_changed() -> None:
+    operation, lock = locked(3)
+
+    def other_run() -> None:
+        operation.value = 3
+
+    lock.on_acquire = other_run
+    assert carry_out(operation, FakeTask())["changed"] is False
+    assert operation.acted == ["acquire", "release"]
+
+
+def test_a_lost_lock_stops_before_the_next_step() -> None:
+    operation, lock = locked(3)
+    act = operation.act
+
+    def act_and_lose(steps: t.Sequence[Step], observed: int) -> None:
+        act(steps, observed)
+        lock.lost = True
+
+    operation.act = act_and_lose  # type: ignore[method-assign]
+    with pytest.raises(Failure, match="lost") as caught:
+        carry_out(operation, FakeTask())
+    assert operation.acted == ["acquire", "1", "release"]
+    assert caught.value.facts["changed"] is True
+
+
+def test_the_lock_is_given_back_after_a_failure() -> None:
+    operation, _lock = locked(3)
+    operation.refuse_at = 1
+    with pytest.raises(Failure):
+        carry_out(operation, FakeTask())
+    assert operation.acted == ["acquire", "1", "release"]
+
+
+def test_an_unguarded_step_comes_before_the_lock() -> None:
+    operation, _lock = locked(3)
+    plan = operation.plan
+
+    def with_unguarded_first(observed: int) -> t.Union[Plan, Refusal]:
+        planned = plan(observed)
+        assert isinstance(planned, Plan)
+        return Plan(tuple(dataclasses.replace(step, guarded=step.target != "1") for step in planned.steps))
+
+    operation.plan = with_unguarded_first  # type: ignore[method-assign]
+    carry_out(operation, FakeTask())
+    assert operation.acted == ["1", "acquire", "2", "3", "release"]
