@@ -8,7 +8,7 @@
 
 The official ``kubernetes`` package does what it is good at: every way to log in (``kubernetes.config``) and the
 connection pool with TLS and proxies (``RESTClientObject``). Its generated API is not used: importing that costs more
-than a whole task may.
+than a whole task may. Where a server and a secret are simply given, even the package itself is not needed (_plain).
 """
 
 from __future__ import annotations
@@ -25,12 +25,19 @@ from urllib.parse import urlencode, urlsplit
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._options import ConnectionOptions
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._plain import (
+    PlainConfiguration,
+    is_plain,
+    plain_configuration,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, MissingLibrary
 
 Query = t.Sequence[tuple[str, t.Union[str, int, bool]]]
 
 # Seconds. A read that takes longer than this has lost its server.
 REQUEST_TIMEOUT = 30.0
+# Kept open at most, as the official client does it on two cores.
+CONNECTIONS = 8
 # Pauses between attempts of a request that is safe to repeat (seconds): an API server that restarts, a load balancer.
 RETRY_PAUSES = (0.2, 0.5, 1.0, 2.0)
 # The server asks for patience with these.
@@ -40,10 +47,13 @@ BUSY = (429, 502, 503, 504)
 def preload() -> None:
     """Import what a connection needs, so that a parent process pays for it once and its forked workers do not."""
     try:
-        import kubernetes.client.configuration
-        import kubernetes.client.rest
-        import kubernetes.config  # noqa: F401
+        import urllib3  # noqa: F401
         import websocket  # noqa: F401
+
+        if not is_plain(os.environ):
+            import kubernetes.client.configuration
+            import kubernetes.client.rest
+            import kubernetes.config  # noqa: F401
     except ImportError:
         # The task itself says clearly what is missing.
         return
@@ -53,13 +63,19 @@ class Connection:
     """Requests of several threads may be under way at once."""
 
     def __init__(self, options: ConnectionOptions, environment: t.Optional[t.Mapping[str, str]] = None) -> None:
+        try:
+            import urllib3
+            import websocket  # noqa: F401
+        except ImportError as exc:
+            # Both come with it.
+            raise MissingLibrary("kubernetes", str(exc)) from exc
         self._options = options
+        self._transport_errors = (urllib3.exceptions.HTTPError, OSError)
         # The package writes credentials that a kubeconfig holds into files. They live only until they are loaded.
         private = tempfile.mkdtemp(prefix="stateful-kube-")
         try:
-            self.configuration, self.namespace = _configure(
-                options, os.environ if environment is None else environment, private
-            )
+            around = os.environ if environment is None else environment
+            self.configuration, self.namespace = _configure(options, around, private)
             self._http = _http_pool(self.configuration, _tls(self.configuration))
             # urllib3 switches the host name check of a context off and checks by itself: web sockets need their own.
             self._websocket_tls = _tls(self.configuration)
@@ -126,7 +142,7 @@ class Connection:
                 for line in lines:
                     if line.strip():
                         yield json.loads(line)
-        except _transport_errors():
+        except self._transport_errors:
             return
         finally:
             response.close()
@@ -208,7 +224,7 @@ class Connection:
                 redirect=False,
                 timeout=urllib3.Timeout(connect=10.0, read=seconds),
             )
-        except _transport_errors() as exc:
+        except self._transport_errors as exc:
             raise self._unreachable(exc) from exc
 
     def _unreachable(self, exc: BaseException) -> Unreachable:
@@ -265,6 +281,10 @@ class Connection:
 
 def _configure(options: ConnectionOptions, environment: t.Mapping[str, str], private: str) -> tuple[t.Any, str]:
     """Return the client configuration and the namespace that the context names."""
+    plain = plain_configuration(options, environment, private)
+    if plain:
+        _overlay(plain[0], options)
+        return plain
     try:
         import kubernetes.config
         from kubernetes.client.configuration import Configuration
@@ -354,11 +374,17 @@ def _overlay(configuration: t.Any, options: ConnectionOptions) -> None:
 
 def _http_pool(configuration: t.Any, context: ssl.SSLContext) -> t.Any:
     import urllib3
-    from kubernetes.client.rest import RESTClientObject
 
     if not configuration.verify_ssl:
         # The user switched verification off; the library would say so at every single request.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    if isinstance(configuration, PlainConfiguration):
+        pool = urllib3.PoolManager(maxsize=CONNECTIONS, ssl_context=context)
+        if configuration.tls_server_name:
+            pool.connection_pool_kw["server_hostname"] = configuration.tls_server_name
+        return pool
+    from kubernetes.client.rest import RESTClientObject
+
     pool = RESTClientObject(configuration).pool_manager
     for loaded in ("ca_certs", "ca_cert_data", "cert_file", "key_file"):
         pool.connection_pool_kw.pop(loaded, None)
@@ -384,12 +410,6 @@ def _tls(configuration: t.Any) -> ssl.SSLContext:
             "or the certificate data in the kubeconfig. Each has to be PEM, and the key has to fit its certificate."
         ) from exc
     return context
-
-
-def _transport_errors() -> tuple[type[BaseException], ...]:
-    import urllib3
-
-    return (urllib3.exceptions.HTTPError, OSError)
 
 
 def _default_ca() -> str:

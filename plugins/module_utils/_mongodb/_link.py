@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import Tunnel
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
     Client,

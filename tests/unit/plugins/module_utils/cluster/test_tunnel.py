@@ -1,0 +1,131 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bytes between a socket and a forwarded port, over real web socket frames."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import threading
+import typing as t
+
+import pytest
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import BUFFER, _Carrier
+
+websocket = pytest.importorskip("websocket")
+
+PORT = (27017).to_bytes(2, "little")
+
+
+class Ends(t.NamedTuple):
+    client: socket.socket
+    server: t.Any  # a web socket, as the API server would hold it
+    outcome: list[t.Optional[str]]
+    thread: threading.Thread
+
+
+def _websocket_on(end: socket.socket) -> t.Any:
+    channel = websocket.WebSocket(enable_multithread=True)
+    channel.sock = end
+    channel.connected = True
+    return channel
+
+
+@pytest.fixture
+def ends() -> t.Iterator[Ends]:
+    client, near = socket.socketpair()
+    far, there = socket.socketpair()
+    for end in (client, there):
+        end.settimeout(30)
+    outcome: list[t.Optional[str]] = []
+
+    def carry() -> None:
+        outcome.append(_Carrier(near, _websocket_on(far)).run())
+        near.close()
+        far.close()
+
+    thread = threading.Thread(target=carry, daemon=True)
+    thread.start()
+    server = _websocket_on(there)
+    for channel in (0, 1):
+        server.send_binary(bytes([channel]) + PORT)
+    yield Ends(client, server, outcome, thread)
+    client.close()
+    there.close()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_the_first_frame_of_a_channel_is_no_data(ends: Ends) -> None:
+    ends.server.send_binary(b"\x00hello")
+    assert ends.client.recv(100) == b"hello"
+    ends.client.sendall(b"who is there")
+    assert ends.server.recv() == b"\x00who is there"
+
+
+def test_much_data_both_ways_at_once_arrives_whole(ends: Ends) -> None:
+    data = os.urandom(8 * BUFFER)
+
+    def echo() -> None:
+        with contextlib.suppress(OSError):
+            while frame := ends.server.recv():
+                ends.server.send_binary(frame)
+
+    threading.Thread(target=echo, daemon=True).start()
+    threading.Thread(target=ends.client.sendall, args=(data,), daemon=True).start()
+    found = bytearray()
+    while len(found) < len(data):
+        found += ends.client.recv(65536)
+    assert hashlib.sha256(found).digest() == hashlib.sha256(data).digest()
+
+
+def test_a_reader_that_does_not_read_stops_the_sender(ends: Ends) -> None:
+    sent = threading.Event()
+
+    def flood() -> None:
+        for _turn in range(64):
+            ends.server.send_binary(b"\x00" + bytes(BUFFER // 4))
+        sent.set()
+
+    threading.Thread(target=flood, daemon=True).start()
+    assert not sent.wait(0.5)
+    left = 64 * (BUFFER // 4)
+    while left:
+        left -= len(ends.client.recv(65536))
+    assert sent.wait(30)
+
+
+def test_a_ping_is_answered_and_stops_nothing(ends: Ends) -> None:
+    ends.server.ping("are you there")
+    ends.client.sendall(b"data")
+    kinds = {ends.server.recv_data_frame(True)[0] for _frame in range(2)}
+    assert kinds == {websocket.ABNF.OPCODE_PONG, websocket.ABNF.OPCODE_BINARY}
+
+
+def test_what_the_other_side_reports_is_passed_on(ends: Ends) -> None:
+    ends.server.send_binary(b"\x00last words")
+    ends.server.send_binary(b"\x01connection refused\n")
+    assert ends.client.recv(100) == b"last words"
+    assert ends.client.recv(100) == b""
+    ends.thread.join(30)
+    assert ends.outcome == ["connection refused"]
+
+
+def test_the_end_of_either_side_ends_it(ends: Ends) -> None:
+    ends.server.send_close()
+    assert ends.client.recv(100) == b""
+    ends.thread.join(30)
+    assert ends.outcome == [None]
+
+
+def test_what_the_client_sent_before_it_hung_up_still_arrives(ends: Ends) -> None:
+    ends.client.sendall(b"goodbye")
+    ends.client.close()
+    assert ends.server.recv() == b"\x00goodbye"
+    ends.thread.join(30)
+    assert ends.outcome == [None]
