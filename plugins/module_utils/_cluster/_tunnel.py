@@ -87,9 +87,7 @@ class Tunnel:
 
     def _carry(self, near: socket.socket) -> None:
         try:
-            channel = self._cluster.connection.websocket(
-                self._request, [("ports", self._port)], [PROTOCOL]
-            )
+            channel = self._cluster.connection.websocket(self._request, [("ports", self._port)], [PROTOCOL])
         except Failure as failure:
             self.error, self.failure = failure.message, failure
             near.close()
