@@ -253,7 +253,11 @@ def run(task: Task) -> dict[str, t.Any]:
     with connect(task.params, task.warn) as cluster:
         target = Target.of(task.params, cluster.namespace)
         with Observer(cluster, target) as observer:
-            return carry_out(ReplicaSet(observer, desired, task.params["wait_timeout"]), task)
+            operation = ReplicaSet(observer, desired, task.params["wait_timeout"])
+            result = carry_out(operation, task)
+            if not task.check_mode:
+                operation.remember()
+            return result
 
 
 def main() -> None:

@@ -16,7 +16,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _pla
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Client, CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import MemberOptions
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import config_from
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer, record_set_id
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import (
+    SET_ID_ANNOTATION,
+    Observer,
+    annotate,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
 
@@ -94,7 +98,8 @@ def _create_user(observer: Observer, step: Step, _seen: Snapshot) -> None:
 
 def _record(observer: Observer, step: Step, seen: Snapshot) -> None:
     stateful_set = seen.stateful_set
-    done = bool(stateful_set and record_set_id(observer.cluster, observer.target, stateful_set, step.data["set_id"]))
+    record = {SET_ID_ANNOTATION: step.data["set_id"]}
+    done = bool(stateful_set and annotate(observer.cluster, observer.target, stateful_set, record))
     observer.forget_objects()
     if not done:
         raise NotYet(f"the StatefulSet {observer.target.name} changed meanwhile; next: {step.sentence}")

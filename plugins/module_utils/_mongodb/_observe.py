@@ -11,17 +11,27 @@ from __future__ import annotations
 import base64
 import calendar
 import concurrent.futures
+import contextlib
+import dataclasses
 import re
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import pod_obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Credentials, require_driver
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
+    Credentials,
+    NoAnswer,
+    require_driver,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._hello import hello
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import Link
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import ANNOTATION as NOTE
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import Hello, Note, recalled
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     Answer,
     Kind,
@@ -43,11 +53,11 @@ class Observer:
     """Keeps its connections from look to look. Use it as a context manager."""
 
     def __init__(self, cluster: Cluster, target: Target) -> None:
-        require_driver()
         self.cluster = cluster
         self.target = target
         self.links: dict[int, Link] = {}
         self._credentials: t.Optional[Credentials] = None
+        self._secret = ""  # which version of the Secret the credentials are from
         self._objects: t.Optional[_Objects] = None
         self._read_at = 0.0
         self._changes: t.Optional[Changes] = None
@@ -73,15 +83,56 @@ class Observer:
         return self._objects.selector if self._objects else ""
 
     def observe(self) -> Snapshot:
+        require_driver()
+        found = self._look_at_objects()
+        answers = self._ask(found)
+        return dataclasses.replace(self._without_answers(found), answers=answers)
+
+    def recall(self) -> t.Optional[Snapshot]:
+        """The set as an earlier run noted it, where every member confirms that; else None, and nothing is known."""
+        found = self._look_at_objects()
+        note = Note.parse(found.stateful_set.note) if found.stateful_set else None
+        if note is None or note.secret != self._secret or not all(pod.running for pod in found.pods.values()):
+            return None
+        try:
+            with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(found.pods))) as pool:
+                asked = {ordinal: pool.submit(self._hello, pod) for ordinal, pod in found.pods.items()}
+                hellos = {ordinal: future.result() for ordinal, future in asked.items()}
+        except (NoAnswer, Failure, ImportError):
+            return None
+        return recalled(note, self.target, self._without_answers(found), hellos)
+
+    def remember(self, seen: Snapshot) -> None:
+        """Note that the set is as declared. It is only a hint, so nothing is said where that is not possible."""
+        if seen.stateful_set is None or seen.config is None or not self._secret:
+            return
+        note = Note(seen.config, self._secret).dump()
+        known = Note.parse(seen.stateful_set.note)
+        # The term changes with every election, and makes no other configuration.
+        if known and (known.config.version, known.config.members, known.secret) == (
+            seen.config.version,
+            seen.config.members,
+            self._secret,
+        ):
+            return
+        with contextlib.suppress(ApiError, Unreachable):
+            annotate(self.cluster, self.target, seen.stateful_set, {NOTE: note}, exact=False)
+
+    def _hello(self, pod: Pod) -> Hello:
+        with Tunnel(self.cluster, self.target.namespace, pod.name, self.target.port) as tunnel:
+            return Hello.of(hello(tunnel.path))
+
+    def _look_at_objects(self) -> _Objects:
         if self._objects is None or time.monotonic() - self._read_at > OBJECTS_FOR:
             self._read_at = time.monotonic()
             self._objects = self._read_objects()
-        found = self._objects
+        return self._objects
+
+    def _without_answers(self, found: _Objects) -> Snapshot:
         return Snapshot(
             stateful_set=found.stateful_set,
             pods=found.pods,
             claims=found.claims,
-            answers=self._ask(found),
             secret=self._credentials is not None,
             root_user=self._credentials.username if self._credentials else "",
         )
@@ -121,6 +172,7 @@ class Observer:
         secret = self.cluster.get("v1", "Secret", self.target.root_secret, self.target.namespace)
         if secret is None:
             return None
+        self._secret = f"{secret['metadata']['uid']}/{secret['metadata']['resourceVersion']}"
         data = secret.get("data") or {}
         missing = [key for key in ("username", "password") if not data.get(key)]
         if missing:
@@ -230,13 +282,15 @@ def _ordinal(obj: Object, pattern: str) -> t.Optional[int]:
 
 def _stateful_set(obj: Object) -> StatefulSet:
     metadata, spec = obj["metadata"], obj["spec"]
+    annotations = metadata.get("annotations") or {}
     return StatefulSet(
         uid=metadata.get("uid", ""),
         resource_version=metadata.get("resourceVersion", ""),
         replicas=spec.get("replicas", 1),
         service=spec.get("serviceName") or "",
         parallel=spec.get("podManagementPolicy", "OrderedReady") == "Parallel",
-        recorded=(metadata.get("annotations") or {}).get(SET_ID_ANNOTATION, ""),
+        recorded=annotations.get(SET_ID_ANNOTATION, ""),
+        note=annotations.get(NOTE, ""),
     )
 
 
@@ -267,15 +321,18 @@ def _seconds(stamp: str) -> float:
         return 0.0
 
 
-def record_set_id(cluster: Cluster, target: Target, stateful_set: StatefulSet, set_id: str) -> bool:
-    """Write the set id on the StatefulSet that was seen; False where it has changed since."""
-    patch: Object = {
-        "metadata": {
-            "resourceVersion": stateful_set.resource_version,
-            "uid": stateful_set.uid,
-            "annotations": {SET_ID_ANNOTATION: set_id},
-        }
-    }
+def annotate(
+    cluster: Cluster,
+    target: Target,
+    stateful_set: StatefulSet,
+    annotations: t.Mapping[str, str],
+    exact: bool = True,
+) -> bool:
+    """Write these on the StatefulSet that was seen; False where it has changed since (``exact``), or is another."""
+    metadata: Object = {"uid": stateful_set.uid, "annotations": dict(annotations)}
+    if exact:
+        metadata["resourceVersion"] = stateful_set.resource_version
+    patch: Object = {"metadata": metadata}
     try:
         cluster.merge("apps/v1", "StatefulSet", target.name, target.namespace, patch)
     except ApiError as error:

@@ -35,9 +35,27 @@ class ReplicaSet(Operation[Snapshot]):
         self._target = observer.target
         self._desired = desired
         self._pause = FIRST_PAUSE
+        self._looked: t.Optional[Snapshot] = None
+        self._first = True
 
     def observe(self) -> Snapshot:
-        return self._observer.observe()
+        if self._first:
+            # Only where nothing is left to do is a note good enough: whatever is done needs a close look.
+            self._first = False
+            noted = self._observer.recall()
+            if noted and self._fulfilled(noted):
+                return noted
+        self._looked = self._observer.observe()
+        return self._looked
+
+    def remember(self) -> None:
+        """After the end: write down what was seen, if that was a close look at a set that is as declared."""
+        if self._looked and self._fulfilled(self._looked):
+            self._observer.remember(self._looked)
+
+    def _fulfilled(self, seen: Snapshot) -> bool:
+        found = self.plan(seen)
+        return isinstance(found, Plan) and not found.steps
 
     def plan(self, observed: Snapshot) -> t.Union[Plan, Refusal]:
         return plan(self._target, self._desired, observed)

@@ -142,6 +142,8 @@ class StatefulSet:
     parallel: bool = True
     #: the set id that was recorded when the replica set was formed
     recorded: str = ""
+    #: what the last run that found everything as declared wrote down
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
