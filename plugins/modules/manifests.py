@@ -16,6 +16,11 @@ description:
     in an order that works, in parallel where the order does not matter.
   - Everything that would change is tried first by a dry run of the API server, so that one wrong object stops the
     task before any is made. Objects that do not change cost one list request for each kind.
+  - What the API server does not change in place is told apart in the plan. A StatefulSet of which
+    C(podManagementPolicy), or the size or class of a claim template, changes is deleted without its pods and made
+    again, so that it takes its pods and claims over. Its claims grow first, where their class allows it. Killed in the
+    middle, the next run goes on; until then a Secret called C(NAME.recreation) holds what the StatefulSet was.
+    Every other such change is refused, with what was found and what can be done.
   - When the time is up while waiting, the message says what blocks the pods, from their status, events, claims and
     last log lines.
 extends_documentation_fragment:
