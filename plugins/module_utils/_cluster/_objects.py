@@ -107,10 +107,12 @@ class Cluster:
             warn=self._warn,
         )
 
-    def create(self, declared: Object) -> Object:
+    def create(self, declared: Object, dry_run: bool = False) -> Object:
         """Create, and fail with a conflict where the object exists."""
         resource = self.resource(declared["apiVersion"], declared["kind"])
         query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
+        if dry_run:
+            query.append(("dryRun", "All"))
         return self.connection.request(
             "POST", resource.path(declared["metadata"].get("namespace")), query, declared, warn=self._warn
         )
@@ -122,9 +124,13 @@ class Cluster:
         query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
         return self.connection.request("PUT", path, query, wanted)
 
-    def merge(self, api_version: str, kind: str, name: str, namespace: t.Optional[str], patch: Object) -> Object:
+    def merge(
+        self, api_version: str, kind: str, name: str, namespace: t.Optional[str], patch: Object, dry_run: bool = False
+    ) -> Object:
         """JSON merge patch. Put a resourceVersion into its metadata to make it a compare-and-set."""
         query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
+        if dry_run:
+            query.append(("dryRun", "All"))
         path = self.resource(api_version, kind).path(namespace, name)
         return self.connection.request("PATCH", path, query, patch, MERGE)
 
@@ -140,11 +146,12 @@ class Cluster:
     ) -> bool:
         """Delete one object; False where it was gone already.
 
-        With ``uid`` only that very object is deleted, with ``version`` only as long as it is as it was seen.
+        With ``uid`` only that very object is deleted, with ``version`` only as it was read.
         """
         body: Object = {"propagationPolicy": propagation}
-        if uid or version:
-            body["preconditions"] = {key: value for key, value in (("uid", uid), ("resourceVersion", version)) if value}
+        conditions = {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value}
+        if conditions:
+            body["preconditions"] = conditions
         try:
             self.connection.request("DELETE", self.resource(api_version, kind).path(namespace, name), body=body)
         except ApiError as error:

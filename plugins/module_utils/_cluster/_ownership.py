@@ -53,6 +53,27 @@ def unchanged(declared: Object, live: Object, manager: str) -> bool:
     return _same(fields, body, live)
 
 
+def owns(live: Object, manager: str, *path: str) -> bool:
+    """Whether the manager has applied the field at this path (names of fields, no list entries)."""
+    for entry in live.get("metadata", {}).get("managedFields") or ():
+        if entry.get("manager") == manager and entry.get("operation") == "Apply" and not entry.get("subresource"):
+            fields: t.Any = entry.get("fieldsV1") or {}
+            for name in path:
+                fields = fields.get(f"f:{name}") if isinstance(fields, dict) else None
+            if fields is not None:
+                return True
+    return False
+
+
+def appliers(live: Object) -> set[str]:
+    """The managers that have declared something of this object by server-side apply."""
+    return {
+        str(entry.get("manager"))
+        for entry in live.get("metadata", {}).get("managedFields") or ()
+        if entry.get("operation") == "Apply" and not entry.get("subresource")
+    }
+
+
 def same_outcome(live: Object, dry_run: Object) -> bool:
     """Whether a dry run left the object as it is, the record of who manages which field included."""
     return _comparable(live) == _comparable(dry_run)

@@ -14,6 +14,8 @@ Object = t.Mapping[str, t.Any]
 
 # Reasons of a waiting container that pass by themselves in a healthy start.
 _ON_ITS_WAY = ("ContainerCreating", "PodInitializing")
+# The scheduler's note on a claim: a pod uses it, and its volume is made for this node.
+_SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
 
 def obstacle(obj: Object) -> t.Optional[str]:
@@ -187,12 +189,35 @@ def _definition(obj: Object) -> t.Optional[str]:
     return None if condition(obj, "Established") == "True" else "not established yet"
 
 
+def _claim(obj: Object) -> t.Optional[str]:
+    phase = (obj.get("status") or {}).get("phase", "Pending")
+    return None if phase == "Bound" else f"no volume yet (phase {phase})"
+
+
+def needs_no_volume_yet(claim: Object, late: t.Collection[str]) -> bool:
+    """Whether a claim has no volume because no pod uses it: ``late`` are the classes that wait for the first one."""
+    return (
+        claim.get("kind") == "PersistentVolumeClaim"
+        and (claim.get("status") or {}).get("phase", "Pending") == "Pending"
+        and claim["spec"].get("storageClassName") in late
+        and _SELECTED_NODE not in (claim["metadata"].get("annotations") or {})
+    )
+
+
+def _volume(obj: Object) -> t.Optional[str]:
+    status = obj.get("status") or {}
+    phase = status.get("phase", "Pending")
+    return f"phase {phase} {status.get('message', '')}".strip() if phase in ("Pending", "Failed") else None
+
+
 _CHECKS: t.Mapping[str, t.Callable[[Object], t.Optional[str]]] = {
     "StatefulSet": _stateful_set,
     "Deployment": _deployment,
     "DaemonSet": _daemon_set,
     "Job": _job,
     "Pod": pod_obstacle,
+    "PersistentVolume": _volume,
+    "PersistentVolumeClaim": _claim,
     "Namespace": _namespace,
     "CustomResourceDefinition": _definition,
 }

@@ -16,7 +16,7 @@ import secrets as random
 import string
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import (
     FIELD_MANAGER,
     Changes,
@@ -31,14 +31,46 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, idle, obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import (
+    Change,
+    Classes,
+    Growth,
+    as_it_is,
+    other_change,
+    quota_shortage,
+    stateful_set_change,
+    to_be,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import LAST_RANK, GeneratedSecret, Key
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import (
     Observed,
     Seen,
     SeenSecret,
     StuckPod,
+    held_by,
     plan_absent,
     plan_present,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import (
+    LABEL,
+    RECORD,
+    SWEPT,
+    Record,
+    Undeclared,
+    anchor,
+    judge,
+    read,
+    wider,
+    written,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import (
+    attempt,
+    finish,
+    label_selector,
+    left_copy,
+    make_again,
+    recreate,
+    stand,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step
 
@@ -63,6 +95,8 @@ class Manifests(Operation[Observed]):
         generated: t.Sequence[GeneratedSecret] = (),
         manager: str = FIELD_MANAGER,
         force: bool = False,
+        application: str = "",
+        prune: bool = False,
         wait: bool = False,
         wait_timeout: float = 120,
     ) -> None:
@@ -73,17 +107,21 @@ class Manifests(Operation[Observed]):
         self.generated = {self._secret_key(secret.name): secret for secret in generated}
         self.manager = manager
         self.force = force
+        self.application = application
+        self.prune = prune
         self.wait = wait
         self.wait_timeout = wait_timeout
         self.declared = self._keyed(declared)
         self.title = self._title()
         self._applied: set[Key] = set()
+        self._labelled: dict[tuple[str, str], t.Sequence[Object]] = {}
         self._changes: t.Optional[Changes] = None
 
     # What is there
 
     def observe(self) -> Observed:
         live = self._live()
+        undeclared, record = self._undeclared(live)
         secrets = tuple(_in_parallel(self._see_secret, self.generated)) if self.state == "present" else ()
         missing: tuple[str, ...] = ()
         if self.state == "present" and (
@@ -97,10 +135,93 @@ class Manifests(Operation[Observed]):
                 )
         objects = _in_parallel(lambda key: self._see(key, live.get(key), missing), self.declared)
         stuck, unsettled = self._idle_pods(objects)
-        return Observed(tuple(objects), secrets, tuple(stuck), tuple(unsettled), missing)
+        return Observed(
+            objects=tuple(objects),
+            secrets=secrets,
+            stuck=tuple(stuck),
+            unsettled=tuple(unsettled),
+            missing_namespaces=missing,
+            late_classes=self._late_classes(objects),
+            undeclared=tuple(undeclared),
+            record=record,
+            copies=self._copies(live),
+        )
+
+    def _undeclared(self, live: t.Mapping[Key, Object]) -> tuple[list[Undeclared], t.Optional[Record]]:
+        """Objects of the application that are not declared any more, and the record of its kinds."""
+        if not self.application or self.state != "present":
+            return [], None
+        carrier = anchor(self.declared, self.application, self.namespace)
+        says = _note(live[carrier]) if carrier and carrier in live else None
+        now = written(self.declared)
+        if not self.prune:
+            return [], Record(carrier, says, now, wider(says, now)) if carrier else None
+        records = [note for obj in live.values() if (note := _note(obj)) is not None]
+        undeclared = self._of_application(wider(*records), sweep=not records)
+        # An object that carried the record before, and is no longer declared, knows more kinds.
+        past = [note for one in undeclared if (note := _note(one.live)) is not None]
+        if past:
+            undeclared = self._of_application(wider(*records, *past), sweep=not records)
+        before = wider(now, *records, *past, written(one.key for one in undeclared if not one.kept))
+        return undeclared, Record(carrier, says, before, now) if carrier else None
+
+    def _of_application(self, record: str, sweep: bool) -> list[Undeclared]:
+        kinds, outside = read(record)
+        wanted = {*kinds, *(SWEPT if sweep else ())} - set(self._labelled)
+        lists = dict(_in_parallel(lambda kind: (kind, self._list_labelled(*kind, swept=kind not in kinds)), wanted))
+        lists.update(self._labelled)
+        there = {
+            Key(*kind, item["metadata"]["namespace"], item["metadata"]["name"]): item
+            for kind, items in lists.items()
+            for item in items
+        }
+        for key in outside - set(self.declared):
+            one = self.cluster.get(key.api_version, key.kind, key.name)
+            if one:
+                there[key] = one
+        judged = (
+            judge(key, obj, self.application, self.manager)
+            for key, obj in sorted(there.items(), key=lambda pair: str(pair[0]))
+            if key not in self.declared and key not in self.generated
+        )
+        return [one for one in judged if one]
+
+    def _list_labelled(self, api_version: str, kind: str, swept: bool) -> t.Sequence[Object]:
+        try:
+            return self.cluster.list(api_version, kind, self.namespace, labels=f"{LABEL}={self.application}")
+        except ApiError as error:
+            # What one may not read, one has not applied: a sweep looks wherever it can.
+            if error.not_found or (error.forbidden and swept):
+                return ()
+            raise
+        except Unreachable:
+            raise
+        except Failure:
+            return ()  # the API serves this kind no more, so there are no objects of it
+
+    def _late_classes(self, objects: t.Sequence[Seen]) -> frozenset[str]:
+        pending = (seen for seen in objects if seen.live and seen.key.kind == "PersistentVolumeClaim")
+        if not any(obstacle(seen.live) for seen in pending if seen.live):
+            return frozenset()
+        try:
+            classes = self.cluster.list("storage.k8s.io/v1", "StorageClass")
+        except ApiError as error:
+            if error.forbidden:
+                return frozenset()
+            raise
+        return frozenset(
+            one["metadata"]["name"] for one in classes if one.get("volumeBindingMode") == "WaitForFirstConsumer"
+        )
+
+    def _copies(self, live: t.Mapping[Key, Object]) -> tuple[Key, ...]:
+        if self.state != "absent":
+            return ()
+        sets = [key for key in self.declared if key.kind == "StatefulSet"]
+        return tuple(copy for key in sets if (copy := left_copy(self.cluster, key, live.get(key))))
 
     def _live(self) -> dict[Key, Object]:
         """All declared objects that exist: one list for each kind where a common label allows it."""
+        self._labelled = {}
         groups: dict[tuple[str, str, str], list[Key]] = {}
         for key in self.declared:
             groups.setdefault((key.api_version, key.kind, key.namespace), []).append(key)
@@ -113,8 +234,14 @@ class Manifests(Operation[Observed]):
         found: dict[Key, Object] = {}
         first = keys[0]
         labels = _common_labels([self.declared[key] for key in keys]) if len(keys) > 1 else ""
+        ours = self.application and self.state == "present" and first.namespace == self.namespace
+        if ours:
+            labels = f"{LABEL}={self.application}"
         if labels:
-            for item in self.cluster.list(first.api_version, first.kind, first.namespace or None, labels=labels):
+            items = self.cluster.list(first.api_version, first.kind, first.namespace or None, labels=labels)
+            if ours:
+                self._labelled[first.api_version, first.kind] = items
+            for item in items:
                 key = Key(first.api_version, first.kind, first.namespace, item["metadata"]["name"])
                 if key in self.declared:
                     found[key] = item
@@ -130,16 +257,92 @@ class Manifests(Operation[Observed]):
         declared = self.declared[key]
         if self.state == "absent":
             return Seen(key, live, declared, changes=live is not None)
-        if key in self._applied or (live and unchanged(declared, live, self.manager)):
-            return Seen(key, live, declared)
         if key.namespace in missing:
             return Seen(key, None, declared, changes=True, validated=False)
+        if key.kind == "StatefulSet":
+            recreation = stand(self.cluster, key, live)
+            if recreation:
+                return Seen(key, live, declared, changes=True, recreation=recreation)
+        if live and live["metadata"].get("deletionTimestamp"):
+            return Seen(key, live, declared, changes=True)
+        if key in self._applied or (live and unchanged(declared, live, self.manager)):
+            return Seen(key, live, declared)
         if live is None and key.kind == "StatefulSet":
             self._require_classes(key)
-        after = self._apply(key, dry_run=True)
+        try:
+            after = self.cluster.apply(declared, self.manager, self.force, dry_run=True)
+        except ApiError as error:
+            seen = self._see_unchangeable(key, live) if live and error.status in (403, 422) else None
+            if seen is None:
+                raise self._failure(key, error) from error
+            return seen
         if live and same_outcome(live, after):
             return Seen(key, live, declared)
         return Seen(key, live, declared, after, changes=True)
+
+    def _see_unchangeable(self, key: Key, live: Object) -> t.Optional[Seen]:
+        """What to do where the API server does not make a change in place, or None where it has another cause."""
+        declared = self.declared[key]
+        if key.kind != "StatefulSet":
+            classes = self._classes() if key.kind == "PersistentVolumeClaim" else None
+            refusal = other_change(key, declared, live, classes)
+            return Seen(key, live, declared, changes=True, change=Change(refusal)) if refusal else None
+        claims = self.cluster.list("v1", "PersistentVolumeClaim", key.namespace)
+        change = stateful_set_change(key, declared, live, claims, self._classes(), self.manager)
+        if change is None:
+            return None
+        if change.refusal:
+            return Seen(key, live, declared, changes=True, change=change)
+        shortage = quota_shortage(key, change.growth, self._quotas(key) if change.growth else ())
+        if shortage:
+            return Seen(key, live, declared, changes=True, change=Change(shortage))
+        # Everything is tried before the first real step: each claim, the change in place, and the making anew.
+        for growth in change.growth:
+            self._grow(growth, dry_run=True)
+        between = to_be(declared, live, live, self.manager)
+        try:
+            after = self.cluster.apply(as_it_is(declared, live), self.manager, self.force, dry_run=True)
+            attempt(self.cluster, between)
+        except ApiError as error:
+            raise self._failure(key, error) from error
+        after = to_be(declared, after, live, self.manager)
+        return Seen(key, live, declared, after, changes=True, change=change, between=between)
+
+    def _classes(self) -> Classes:
+        try:
+            classes = self.cluster.list("storage.k8s.io/v1", "StorageClass")
+        except ApiError as error:
+            if error.forbidden:
+                return None  # an account confined to its namespace may not know
+            raise
+        return {one["metadata"]["name"]: bool(one.get("allowVolumeExpansion")) for one in classes}
+
+    def _quotas(self, key: Key) -> t.Sequence[Object]:
+        try:
+            return self.cluster.list("v1", "ResourceQuota", key.namespace)
+        except ApiError as error:
+            if error.forbidden:
+                return ()
+            raise
+
+    def _grow(self, growth: Growth, dry_run: bool = False) -> None:
+        """Raise the request of one claim, if it is as it was seen. Raises NotYet."""
+        patch = {
+            "metadata": {"uid": growth.uid, "resourceVersion": growth.version},
+            "spec": {"resources": {"requests": {"storage": growth.after}}},
+        }
+        try:
+            self.cluster.merge("v1", "PersistentVolumeClaim", growth.claim, growth.namespace, patch, dry_run)
+        except ApiError as error:
+            if error.conflict and dry_run:
+                return
+            if error.conflict:
+                raise NotYet(f"claim {growth.claim} has changed meanwhile") from error
+            raise Failure(
+                f"claim {growth.claim} cannot grow from {growth.before} to {growth.after}: "
+                f"{error.message.rstrip('.')}. Correct this, or declare the old size.",
+                **error.facts,
+            ) from error
 
     def _see_secret(self, key: Key) -> SeenSecret:
         live = self.cluster.get("v1", "Secret", key.name, key.namespace)
@@ -156,7 +359,7 @@ class Manifests(Operation[Observed]):
             if self.cluster.get(key.api_version, key.kind, key.name, key.namespace):
                 yield f"{key} exists"
             # A claim that somebody made by hand for a first deployment has no labels yet.
-            claims = self.cluster.list("v1", "PersistentVolumeClaim", key.namespace, labels=_selector(declared))
+            claims = self.cluster.list("v1", "PersistentVolumeClaim", key.namespace, labels=label_selector(declared))
             templates = declared["spec"].get("volumeClaimTemplates") or ()
             names = "|".join(re.escape(template["metadata"]["name"]) for template in templates)
             for claim in claims:
@@ -178,7 +381,7 @@ class Manifests(Operation[Observed]):
             on_delete = (spec.get("updateStrategy") or {}).get("type") == "OnDelete"
             if not on_delete or status.get("readyReplicas", 0) >= spec.get("replicas", 1):
                 continue
-            pods = self.cluster.list("v1", "Pod", seen.key.namespace, labels=_selector(live))
+            pods = self.cluster.list("v1", "Pod", seen.key.namespace, labels=label_selector(live))
             idle_pods = [(pod, why) for pod in pods if (why := idle(pod))]
             if idle_pods and status.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
                 unsettled.append(str(seen.key))
@@ -194,7 +397,7 @@ class Manifests(Operation[Observed]):
         """A claim template cannot be corrected afterwards, so a class that does not exist is found before."""
         for template in self.declared[key]["spec"].get("volumeClaimTemplates") or ():
             name = template["spec"].get("storageClassName")
-            if not name:
+            if not name or any(one.kind == "StorageClass" and one.name == name for one in self.declared):
                 continue
             try:
                 classes = [one["metadata"]["name"] for one in self.cluster.list("storage.k8s.io/v1", "StorageClass")]
@@ -244,7 +447,16 @@ class Manifests(Operation[Observed]):
         elif step.action == "replace":
             pod: StuckPod = step.data["pod"]
             self.cluster.delete("v1", "Pod", pod.key.name, pod.key.namespace, uid=pod.uid)
-        elif step.action == "delete":
+        elif step.action == "grow":
+            self._grow(step.data["g"])
+        elif step.action in ("recreate", "restore", "finish"):
+            self._recreate(step.action, step.data["seen"])
+        elif step.action == "record":
+            self._record(step.data["anchor"], step.data["text"])
+        elif step.action == "remove-copy":
+            key = step.data["key"]
+            self.cluster.delete(key.api_version, key.kind, key.name, key.namespace)
+        elif step.action in ("delete", "prune"):
             seen: Seen = step.data["seen"]
             uid = seen.live["metadata"]["uid"] if seen.live else None
             key = seen.key
@@ -256,11 +468,31 @@ class Manifests(Operation[Observed]):
             self._apply(key)
             self._applied.add(key)
 
-    def _apply(self, key: Key, dry_run: bool = False) -> Object:
+    def _record(self, key: Key, text: str) -> None:
+        patch = {"metadata": {"annotations": {RECORD: text}}}
         try:
-            return self.cluster.apply(self.declared[key], self.manager, self.force, dry_run)
+            self.cluster.merge(key.api_version, key.kind, key.name, key.namespace, patch)
         except ApiError as error:
-            raise Failure(_apply_error(key, error), **error.facts) from error
+            if error.not_found:
+                raise NotYet(f"{key} has just been deleted") from error
+            raise
+
+    def _recreate(self, action: str, seen: Seen) -> None:
+        if action == "recreate" and seen.live and seen.between:
+            recreate(self.cluster, seen.key, seen.live, seen.between)
+        elif seen.recreation and action == "restore" and seen.recreation.saved:
+            make_again(self.cluster, seen.key, seen.recreation.saved)
+        elif seen.recreation and seen.live:
+            finish(self.cluster, seen.key, seen.live, seen.recreation.saved)
+
+    def _apply(self, key: Key) -> None:
+        try:
+            self.cluster.apply(self.declared[key], self.manager, self.force)
+        except ApiError as error:
+            raise self._failure(key, error) from error
+
+    def _failure(self, key: Key, error: ApiError) -> Failure:
+        return Failure(_apply_error(key, error), **error.facts)
 
     def _generate(self, seen: SeenSecret) -> None:
         rules = self.generated[seen.key]
@@ -314,8 +546,8 @@ class Manifests(Operation[Observed]):
             selector = (seen.live or {}).get("spec", {}).get("selector")
             if not seen.live or self.state == "absent":
                 found += [f"{seen.key} has finalizers {finalizers}" for finalizers in _finalizers(seen)]
-            elif obstacle(seen.live) and isinstance(selector, dict) and "matchLabels" in selector:
-                found += diagnose(self.cluster, seen.key.namespace, _selector(seen.live), [seen.key.name])
+            elif held_by(seen, observed) and isinstance(selector, dict) and "matchLabels" in selector:
+                found += diagnose(self.cluster, seen.key.namespace, label_selector(seen.live), [seen.key.name])
         return found
 
     def _waited(self) -> list[Key]:
@@ -332,7 +564,7 @@ class Manifests(Operation[Observed]):
                     "namespace": seen.key.namespace or None,
                     "name": seen.key.name,
                     "exists": seen.live is not None,
-                    "waits_for": obstacle(seen.live) if seen.live else None,
+                    "waits_for": held_by(seen, observed),
                 }
                 for seen in observed.objects
             ]
@@ -345,8 +577,10 @@ class Manifests(Operation[Observed]):
             if seen is None:
                 shown.append({"prepared": f"{step.sentence}\n"})
                 continue
-            after = None if step.action == "delete" else seen.after or seen.declared
-            before, after = visible_pair(seen.live, after)
+            after = (
+                None if step.action in ("delete", "prune") else step.data.get("after") or seen.after or seen.declared
+            )
+            before, after = visible_pair(step.data.get("before") or seen.live, after)
             headers = {"before_header": step.sentence, "after_header": step.sentence}
             shown.append({**headers, "before": before or "", "after": after or ""})
         return shown
@@ -389,9 +623,9 @@ def _common_labels(objects: t.Sequence[Object]) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(common))
 
 
-def _selector(obj: Object) -> str:
-    labels = obj["spec"]["selector"].get("matchLabels") or {}
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+def _note(obj: Object) -> t.Optional[str]:
+    note = (obj["metadata"].get("annotations") or {}).get(RECORD)
+    return None if note is None else str(note)
 
 
 def _namespace_object(name: str) -> Object:
@@ -422,8 +656,7 @@ def _apply_error(key: Key, error: ApiError) -> str:
     if error.status == 422:
         return (
             f"{key}: the API server does not accept it: {error.message.rstrip('.')}. Correct the definition; the "
-            "object was left as it was. (Claim templates with class and size, podManagementPolicy, serviceName and "
-            "selector of a StatefulSet cannot change in place.)"
+            "object was left as it was."
         )
     if error.status == 400:
         return f"{key}: the API server does not understand it: {error.message.rstrip('.')}. Correct the definition."

@@ -11,8 +11,12 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import visible
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import needs_no_volume_yet, obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import Change, in_place
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import Record, Undeclared, refuse, wider
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import Recreation
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 # On a StatefulSet: what its data was made with, in words.
@@ -33,6 +37,15 @@ class Seen:
     after: t.Optional[Object] = None
     changes: bool = False
     validated: bool = True
+    #: how it becomes as declared where it cannot be changed in place
+    change: t.Optional[Change] = None
+    #: what the live object is between: the new fields that need a new object, and otherwise as it was
+    between: t.Optional[Object] = None
+    recreation: t.Optional[Recreation] = None
+
+    @property
+    def going(self) -> bool:
+        return bool(self.live and self.live["metadata"].get("deletionTimestamp"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,12 +79,23 @@ class Observed:
     unsettled: tuple[str, ...] = ()
     #: namespaces that do not exist and will be made
     missing_namespaces: tuple[str, ...] = ()
+    #: storage classes that make a volume only when the first pod asks for it
+    late_classes: frozenset[str] = frozenset()
+    #: objects of the application that are not declared any more
+    undeclared: tuple[Undeclared, ...] = ()
+    record: t.Optional[Record] = None
+    #: copies that recreations left which were killed, of objects that are to be deleted
+    copies: tuple[Key, ...] = ()
 
 
 def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
     """Make and change what differs, in order; then wait until everything is ready, if asked."""
-    refusals = [_shrinks(seen) or _changes_identity(seen) for seen in observed.objects]
+    refusals = [
+        _shrinks(seen) or _changes_identity(seen) or (seen.change.refusal if seen.change else None)
+        for seen in observed.objects
+    ]
     refusals += [_locks_up(secret) for secret in observed.secrets]
+    refusals += [refuse(one) for one in observed.undeclared]
     for refusal in refusals:
         if refusal:
             return refusal
@@ -84,8 +108,17 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
         if secret.missing:
             what = f"{verb} {secret.key} ({', '.join(secret.missing)}: made once and kept)"
             steps.append(Step("generate", str(secret.key), what, batch="generate", data={"secret": secret}))
+    steps += _record_steps(observed)
+    noted = {step.target for step in steps if step.action == "apply"}
     for rank in (0, 1, 2):
-        steps += [_apply_step(seen, rank) for seen in observed.objects if seen.changes and seen.key.rank == rank]
+        here = [seen for seen in observed.objects if seen.key.rank == rank]
+        steps += [
+            _apply_step(seen, rank)
+            for seen in here
+            if seen.changes and not _special(seen) and str(seen.key) not in noted
+        ]
+        steps += [step for seen in here if _special(seen) for step in _special_steps(seen, rank)]
+    steps += _prune_steps(observed)
     steps += [
         Step(
             "replace",
@@ -102,7 +135,9 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
         )
     if wait:
         steps += _wait_steps(observed, bool(steps))
-    return Plan(tuple(steps), tuple(_old_revisions(observed)))
+    told = [text for seen in observed.objects if seen.change for text in seen.change.warnings]
+    told += [f"{one.key} is no longer declared and is kept: {one.kept}." for one in observed.undeclared if one.kept]
+    return Plan(tuple(steps), (*told, *_old_revisions(observed)))
 
 
 def plan_absent(observed: Observed, wait: bool) -> Plan:
@@ -115,15 +150,91 @@ def plan_absent(observed: Observed, wait: bool) -> Plan:
         for seen in doomed
         if seen.key.rank == rank
     ]
+    steps += [
+        Step("remove-copy", str(key), f"delete {key}, which an interrupted recreation left", data={"key": key})
+        for key in observed.copies
+    ]
     if wait and there:
         names = ", ".join(str(seen.key) for seen in there)
         steps.append(Step("wait", names, f"wait until gone: {names}", change=False))
     return Plan(tuple(steps))
 
 
+def _record_steps(observed: Observed) -> list[Step]:
+    """What has to be on record before anything else is made, and the object that carries it."""
+    record = observed.record
+    if not record or (record.says is not None and wider(record.says, record.before) == record.says):
+        return []
+    steps = []
+    carrier = next(seen for seen in observed.objects if seen.key == record.anchor)
+    if carrier.live is None and not _special(carrier):
+        steps.append(dataclasses.replace(_apply_step(carrier, carrier.key.rank), batch=None))
+    return [*steps, _record_step(record, wider(record.says, record.before))]
+
+
+def _prune_steps(observed: Observed) -> list[Step]:
+    doomed = [one for one in observed.undeclared if not one.kept]
+    steps = [
+        Step(
+            "prune",
+            str(one.key),
+            f"delete {one.key}, which is no longer declared",
+            batch=f"prune-{rank}",
+            data={"seen": Seen(one.key, one.live)},
+        )
+        for rank in (2, 1, 0)
+        for one in doomed
+        if one.key.rank == rank
+    ]
+    record = observed.record
+    if record and record.after != wider(record.says, record.before):
+        steps.append(_record_step(record, record.after))
+    return steps
+
+
+def _record_step(record: Record, text: str) -> Step:
+    kinds = ", ".join(sorted({entry.partition(":")[0].rpartition("/")[2] for entry in text.split()}))
+    sentence = f"note on {record.anchor} which kinds the application has ({kinds})"
+    return Step("record", str(record.anchor), sentence, data={"anchor": record.anchor, "text": text})
+
+
+def _special(seen: Seen) -> bool:
+    """Whether one apply is not enough to make this object be as declared."""
+    return bool(seen.recreation or seen.change or (seen.going and seen.changes))
+
+
+def _special_steps(seen: Seen, rank: int) -> t.Iterator[Step]:
+    """What makes a StatefulSet again without its pods, and what waits for an object that is being deleted."""
+    name, data = str(seen.key), {"seen": seen}
+    if seen.going:
+        yield Step("wait", name, f"wait until {seen.key}, which is being deleted, is gone", change=False)
+        yield Step("apply", name, f"create {seen.key}", batch=f"apply-{rank}", data=data)
+    elif seen.recreation and seen.recreation.stage == "gone":
+        sentence = f"make {seen.key} again as it was saved, because its recreation was interrupted"
+        yield Step("restore", name, sentence, data=data)
+    elif seen.recreation and seen.recreation.stage == "adopting":
+        pods = ", ".join(seen.recreation.pods)
+        yield Step("wait", name, f"wait until {seen.key} has taken its pods over ({pods})", change=False)
+    elif seen.recreation:
+        yield Step("finish", name, f"finish the recreation of {seen.key}, which was interrupted", data=data)
+    elif seen.change:
+        change = seen.change
+        for growth in change.growth:
+            sentence = f"grow claim {growth.claim} from {growth.before} to {growth.after}"
+            yield Step("grow", f"PersistentVolumeClaim {growth.namespace}/{growth.claim}", sentence, data={"g": growth})
+        if change.growing or change.growth:
+            text = "; ".join(change.growing) or ", ".join(growth.claim for growth in change.growth)
+            yield Step("wait", name, f"wait until the volumes have grown: {text}", change=False)
+        sentence = f"recreate {seen.key} without touching its pods: {'; '.join(change.recreate)}"
+        yield Step("recreate", name, sentence, data={**data, "after": seen.between})
+        if visible(seen.between) != visible(seen.after):
+            step = _apply_step(seen, rank)
+            yield dataclasses.replace(step, data={**data, "before": seen.between})
+
+
 def _apply_step(seen: Seen, rank: int) -> Step:
     if seen.live:
-        sentence = f"change {seen.key}"
+        sentence = f"change {seen.key}{in_place(seen.live, seen.after or seen.live)}"
     elif seen.validated:
         sentence = f"create {seen.key}"
     else:
@@ -131,10 +242,17 @@ def _apply_step(seen: Seen, rank: int) -> Step:
     return Step("apply", str(seen.key), sentence, batch=f"apply-{rank}", data={"seen": seen})
 
 
+def held_by(seen: Seen, observed: Observed) -> t.Optional[str]:
+    """What an object still waits for, or None when it is ready or does not exist."""
+    if seen.live is None or needs_no_volume_yet(seen.live, observed.late_classes):
+        return None
+    return obstacle(seen.live)
+
+
 def _wait_steps(observed: Observed, work_to_do: bool) -> list[Step]:
     waiting = []
     for seen in observed.objects:
-        held = obstacle(seen.live) if seen.live and not seen.changes else None
+        held = None if seen.changes else held_by(seen, observed)
         if held:
             waiting.append(f"{seen.key}: {held}")
     if waiting:
