@@ -101,6 +101,8 @@ options:
     description:
       - The name of the application that O(definition) declares as a whole, which its objects carry as label
         C(app.kubernetes.io/instance).
+      - While something is changed, the task holds the Lease of this application in O(namespace), so that no two runs
+        change one application at once. A run that has nothing to do takes none.
       - Which kinds it has is noted on one of its objects (annotation C(stateful.kube/kinds)), so that O(prune) knows
         where to look.
     type: str
@@ -193,6 +195,7 @@ blocked:
   elements: str
 """
 
+import re
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
@@ -251,6 +254,11 @@ def run(task: Task) -> dict[str, t.Any]:
         raise Failure(
             "prune: expected state present, found absent: what is to be deleted is what definition names. Leave prune "
             "out, or apply an empty definition with prune."
+        )
+    if params["application"] and not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", params["application"]):
+        raise Failure(
+            f"application: expected a name as Kubernetes gives it (lower-case letters, digits and '-', with a letter "
+            f"or digit at both ends), found {params['application']!r}."
         )
     task.conceal(secret_values(declared, generated))
     with connect(params, task.warn) as cluster:

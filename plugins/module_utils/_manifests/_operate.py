@@ -17,6 +17,7 @@ import string
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import (
     FIELD_MANAGER,
     Changes,
@@ -113,6 +114,8 @@ class Manifests(Operation[Observed]):
         self.wait_timeout = wait_timeout
         self.declared = self._keyed(declared)
         self.title = self._title()
+        if application:
+            self.lock = Lease(cluster, self.namespace, application)
         self._applied: set[Key] = set()
         self._labelled: dict[tuple[str, str], t.Sequence[Object]] = {}
         self._changes: t.Optional[Changes] = None

@@ -100,7 +100,7 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
         if refusal:
             return refusal
     steps = [
-        Step("create-namespace", name, f"create Namespace {name}", data={"namespace": name})
+        Step("create-namespace", name, f"create Namespace {name}", guarded=False, data={"namespace": name})
         for name in observed.missing_namespaces
     ]
     for secret in observed.secrets:
