@@ -115,9 +115,17 @@ class Cluster:
             "POST", resource.path(declared["metadata"].get("namespace")), query, declared, warn=self._warn
         )
 
-    def merge(self, api_version: str, kind: str, name: str, namespace: t.Optional[str], patch: Object) -> Object:
+    def merge(
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: t.Optional[str],
+        patch: Object,
+        manager: str = FIELD_MANAGER,
+    ) -> Object:
         """JSON merge patch. Put a resourceVersion into its metadata to make it a compare-and-set."""
-        query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
+        query = [("fieldManager", manager), ("fieldValidation", "Strict")]
         path = self.resource(api_version, kind).path(namespace, name)
         return self.connection.request("PATCH", path, query, patch, MERGE)
 

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""Who manages which field, after a rollout action has changed some. Pure.
+
+An action changes fields that somebody else has declared: undo changes the template, pause the partition. The API server
+then records this action as their manager, and the next apply of the declaration would end in a conflict. So, when the
+action is through, what it took from the template goes back to the manager that applied the template (whose next apply
+may change it again, or take it away), and what it held for a pause is held by nobody. Its own notes stay its own.
+"""
+
+from __future__ import annotations
+
+import copy
+import typing as t
+
+Object = dict[str, t.Any]
+Path = tuple[str, ...]
+
+#: the name under which the API server records what a rollout action changed
+ROLLOUT_MANAGER = "stateful.kube-rollout"
+
+_TEMPLATE: Path = ("f:spec", "f:template")
+_OWN: tuple[Path, ...] = (
+    ("f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt"),
+)
+_OWN_ANNOTATION: Path = ("f:metadata", "f:annotations")
+_HELD: tuple[Path, ...] = (("f:spec", "f:updateStrategy"), ("f:spec", "f:paused"))
+
+
+def handed_back(live: Object, holding: bool) -> t.Optional[list[Object]]:
+    """The managedFields as they should be, or None where they are. ``holding``: a pause still needs its fields."""
+    entries: list[Object] = copy.deepcopy(live["metadata"].get("managedFields") or [])
+    ours = next((entry for entry in entries if entry.get("manager") == ROLLOUT_MANAGER and _plain(entry)), None)
+    if ours is None:
+        return None
+    owner = _declarer(entries)
+    taken = set(_paths(ours.get("fieldsV1") or {}))
+    freed = set() if holding else {path for path in taken if _under(path, _HELD)}
+    returned = {path for path in taken if owner is not None and not _under(path, _HELD) and not _ours(path)}
+    # A dot stands for the map or item itself. It goes along with an item of a list, and is no reason by itself.
+    returned = {path for path in returned if path[-1] != "." or path[-2].startswith("k:")}
+    if not any(path[-1] != "." for path in freed | returned):
+        return None
+    if owner is not None:
+        owner["fieldsV1"] = _tree(set(_paths(owner.get("fieldsV1") or {})) | returned)
+    left = taken - freed - returned
+    if any(path[-1] != "." for path in left):
+        ours["fieldsV1"] = _tree(left)
+    else:
+        entries.remove(ours)
+    return entries
+
+
+def declarer(live: Object) -> t.Optional[str]:
+    """The manager that applied the template, if any did."""
+    owner = _declarer(live["metadata"].get("managedFields") or [])
+    return owner["manager"] if owner else None
+
+
+def _declarer(entries: t.Iterable[Object]) -> t.Optional[Object]:
+    """Of several managers that apply parts of the template, the one that declares most of it."""
+    applied = [entry for entry in entries if entry.get("operation") == "Apply" and not entry.get("subresource")]
+    sizes = [(sum(1 for path in _paths(e.get("fieldsV1") or {}) if _under(path, (_TEMPLATE,))), e) for e in applied]
+    size, owner = max(sizes, key=lambda pair: pair[0], default=(0, None))
+    return owner if size else None
+
+
+def _plain(entry: Object) -> bool:
+    return entry.get("operation") == "Update" and not entry.get("subresource")
+
+
+def _ours(path: Path) -> bool:
+    return _under(path, _OWN) or (path[:2] == _OWN_ANNOTATION and path[2:3] != () and _own_name(path[2]))
+
+
+def _own_name(key: str) -> bool:
+    return key.startswith("f:stateful.kube/")
+
+
+def _under(path: Path, roots: t.Iterable[Path]) -> bool:
+    return any(path[: len(root)] == root for root in roots)
+
+
+def _paths(fields: Object, above: Path = ()) -> t.Iterator[Path]:
+    for key, below in fields.items():
+        if below:
+            yield from _paths(below, (*above, key))
+        else:
+            yield (*above, key)
+
+
+def _tree(paths: t.Iterable[Path]) -> Object:
+    tree: Object = {}
+    for path in sorted(paths):
+        node = tree
+        for key in path:
+            node = node.setdefault(key, {})
+    return tree
