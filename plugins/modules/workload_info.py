@@ -99,7 +99,7 @@ workloads:
       sample: {"wanted": 3, "current": 3, "ready": 3, "updated": 3, "available": 3}
     revision:
       description:
-        - The revision that a rollout comes from (C(current)) and goes to (C(update)), each with C(name), C(number) and
+        - The revision that a rollout comes from (C(current)) and goes to (C(newest)), each with C(name), C(number) and
           C(change_cause). They are the same where no rollout is under way.
       type: dict
       returned: when it exists

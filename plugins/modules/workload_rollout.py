@@ -154,7 +154,7 @@ state:
       type: dict
       returned: always
     revision:
-      description: The revision that the rollout comes from (C(current)) and goes to (C(update)).
+      description: The revision that the rollout comes from (C(current)) and goes to (C(newest)).
       type: dict
       returned: always
     paused:

@@ -32,7 +32,7 @@ def summary(seen: Workload) -> dict[str, t.Any]:
             "updated": status.get("updatedNumberScheduled" if daemon else "updatedReplicas", 0),
             "available": status.get("numberAvailable" if daemon else "availableReplicas", 0),
         },
-        "revision": {"current": _revision(seen.current), "update": _revision(seen.newest)},
+        "revision": {"current": _revision(seen.current), "newest": _revision(seen.newest)},
         "paused": seen.held,
         "restarted_at": seen.restarted_at,
         "waits_for": unfinished(seen),

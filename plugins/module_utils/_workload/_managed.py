@@ -9,7 +9,8 @@
 An action changes fields that somebody else has declared: undo changes the template, pause the partition. The API server
 then records this action as their manager, and the next apply of the declaration would end in a conflict. So, when the
 action is through, what it took from the template goes back to the manager that applied the template (whose next apply
-may change it again, or take it away), and what it held for a pause is held by nobody. Its own notes stay its own.
+may change it again, or take it away), and what it held for a pause is held by nobody, or again by whoever declared it.
+Its own notes stay its own.
 """
 
 from __future__ import annotations
@@ -28,19 +29,25 @@ _OWN: tuple[Path, ...] = (
     ("f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt"),
 )
 _OWN_ANNOTATION: Path = ("f:metadata", "f:annotations")
+_PARTITION: Path = ("f:spec", "f:updateStrategy", "f:rollingUpdate", "f:partition")
 _HELD: tuple[Path, ...] = (("f:spec", "f:updateStrategy"), ("f:spec", "f:paused"))
 
 
-def handed_back(live: Object, holding: bool) -> t.Optional[list[Object]]:
-    """The managedFields as they should be, or None where they are. ``holding``: a pause still needs its fields."""
+def handed_back(live: Object, holding: bool, declared: bool = False) -> t.Optional[list[Object]]:
+    """The managedFields as they should be, or None where they are.
+
+    ``holding``: a pause still needs its fields. ``declared``: they were declared with the template before the pause.
+    """
     entries: list[Object] = copy.deepcopy(live["metadata"].get("managedFields") or [])
     ours = next((entry for entry in entries if entry.get("manager") == ROLLOUT_MANAGER and _plain(entry)), None)
     if ours is None:
         return None
     owner = _declarer(entries)
     taken = set(_paths(ours.get("fieldsV1") or {}))
-    freed = set() if holding else {path for path in taken if _under(path, _HELD)}
-    returned = {path for path in taken if owner is not None and not _under(path, _HELD) and not _ours(path)}
+    held = {path for path in taken if _under(path, _HELD)}
+    back = declared and owner is not None and not holding
+    freed = set() if holding or back else held
+    returned = {path for path in taken - held if owner is not None and not _ours(path)} | (held if back else set())
     # A dot stands for the map or item itself. It goes along with an item of a list, and is no reason by itself.
     returned = {path for path in returned if path[-1] != "." or path[-2].startswith("k:")}
     if not any(path[-1] != "." for path in freed | returned):
@@ -59,6 +66,12 @@ def declarer(live: Object) -> t.Optional[str]:
     """The manager that applied the template, if any did."""
     owner = _declarer(live["metadata"].get("managedFields") or [])
     return owner["manager"] if owner else None
+
+
+def declares_partition(live: Object) -> bool:
+    """Whether the manager that applied the template applied the partition too."""
+    owner = _declarer(live["metadata"].get("managedFields") or [])
+    return owner is not None and _PARTITION in set(_paths(owner.get("fieldsV1") or {}))
 
 
 def _declarer(entries: t.Iterable[Object]) -> t.Optional[Object]:

@@ -23,7 +23,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._history i
     merge_patch,
     without_nulls,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import declarer, handed_back
+from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import (
+    declarer,
+    declares_partition,
+    handed_back,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._workload._state import (
     PAUSED,
     RECORD,
@@ -159,8 +163,10 @@ def _pause(_wish: Wish, seen: Workload) -> t.Union[Plan, Refusal]:
     # Scaled up since it was paused: the partition is moved along, and the one to go back to stays.
     ours = seen.pause.get("held") == seen.partition
     former = seen.pause.get("partition", 0) if ours else seen.partition
+    declared = seen.pause.get("declared") if ours else declares_partition(t.cast("Object", seen.live))
+    note = {"partition": former, "held": hold, **({"declared": True} if declared else {})}
     body = {
-        "metadata": {"annotations": {PAUSED: json.dumps({"partition": former, "held": hold})}},
+        "metadata": {"annotations": {PAUSED: json.dumps(note)}},
         "spec": {"updateStrategy": {"rollingUpdate": {"partition": hold}}},
     }
     sentence = f"pause {seen}: move its partition from {seen.partition} to {hold}, so that no pod is replaced"
@@ -183,6 +189,8 @@ def _resume(_wish: Wish, seen: Workload) -> t.Union[Plan, Refusal]:
         told = f"{seen}: somebody else has moved the partition to {seen.partition} while it was paused; it stays there."
         return Plan((_change("resume", seen, f"forget the pause of {seen}", body),), (told,))
     former = int(seen.pause.get("partition", 0))
+    if seen.pause.get("declared"):
+        body["metadata"]["annotations"][PAUSED] = json.dumps({"declared": True})  # until it is handed back
     body["spec"] = {"updateStrategy": {"rollingUpdate": {"partition": former}}}
     sentence = f"resume {seen}: move its partition back from {seen.partition} to {former}"
     return Plan((_change("resume", seen, sentence, body),))
@@ -354,11 +362,14 @@ def _hand_back(seen: Workload, steps: t.Sequence[Step]) -> list[Step]:
     """Right behind the change, so that the next apply of the declaration is in no conflict with it."""
     live = t.cast("Object", seen.live)
     holding = seen.held if seen.kind == "Deployment" else bool(seen.pause)
-    fields = handed_back(live, holding)
+    fields = handed_back(live, holding, seen.returning)
     owner = declarer(live)
+    metadata: Object = {"managedFields": fields} if fields is not None else {}
+    if seen.returning:
+        metadata["annotations"] = {PAUSED: None}
     sentence = f"record {owner or 'nobody'} as the manager of the changed fields of {seen} again"
-    step = Step("hand-back", str(seen), sentence, data={"patch": {"metadata": {"managedFields": fields}}})
-    if fields is not None:
+    step = _change("hand-back", seen, sentence, {"metadata": metadata})
+    if metadata:
         return [step, *steps]
     first = steps[0] if steps else step
     # Not yet, but the change that comes first will make it necessary.

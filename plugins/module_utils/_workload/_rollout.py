@@ -110,7 +110,7 @@ class Rollout(Operation[Workload]):
 
 def stuck(seen: Workload) -> t.Iterator[str]:
     """Why an ordered StatefulSet does not go on: it waits for pods of a template that is gone."""
-    if seen.kind != "StatefulSet" or seen.strategy == "OnDelete":
+    if seen.kind != "StatefulSet" or seen.strategy == "OnDelete" or not seen.settled:
         return
     if seen.spec.get("podManagementPolicy", "OrderedReady") != "OrderedReady":
         return

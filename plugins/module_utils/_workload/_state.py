@@ -100,8 +100,14 @@ class Workload:
 
     @property
     def pause(self) -> Object:
-        """What the pause of a StatefulSet recorded; empty where it was not paused by this collection."""
-        return _note(self._annotation((), PAUSED))
+        """What the pause of a StatefulSet recorded; empty where it is not paused by this collection."""
+        note = _note(self._annotation((), PAUSED))
+        return note if "held" in note else {}
+
+    @property
+    def returning(self) -> bool:
+        """Whether the pause is over, and its partition still has to go back to the manager that declared it."""
+        return "held" not in (note := _note(self._annotation((), PAUSED))) and bool(note.get("declared"))
 
     def revision_of(self, pod: Object) -> str:
         return pod_revision(self.live or {}, pod)
@@ -147,11 +153,14 @@ def unfinished(seen: Workload) -> t.Optional[str]:
 
 
 def _not_replaced(seen: Workload) -> t.Optional[str]:
-    """Pods that still are to get the newest revision; the numbers in the status do not tell after an undo."""
+    """What the pods themselves say: the numbers in the status lag behind, and after an undo do not tell."""
     first = int((seen.spec.get("ordinals") or {}).get("start", 0)) + seen.partition
     due = [pod for pod in seen.pods if (seen.ordinal(pod) or 0) >= first]
     done = [pod for pod in due if seen.revision_of(pod) == seen.status.get("updateRevision")]
-    return f"{len(done)}/{len(due)} pods updated" if len(done) < len(due) else None
+    if len(done) < len(due):
+        return f"{len(done)}/{len(due)} pods updated"
+    there = sum(map(ready, seen.pods))
+    return f"{there}/{seen.replicas} pods ready" if there < seen.replicas else None
 
 
 def _not_available(seen: Workload) -> t.Optional[str]:
