@@ -37,7 +37,7 @@ options:
         with C(updateStrategy) C(OnDelete), which databases have, because it is the application that has to be asked
         before each pod goes; and while the workload is paused.
       - V(pause) holds back every further replacement of pods. A StatefulSet has no pause of its own, so its partition
-        is moved to the number of replicas, and the one it had is written into the annotation C(stateful.kube/paused).
+        is moved beyond every ordinal, and the one it had is written into the annotation C(stateful.kube/paused).
         Pods that are on their way already are not stopped. It is refused for a DaemonSet, which has no such means.
       - V(resume) takes the pause back, with the former partition.
       - V(undo) goes back to the template of an earlier revision. Run again, it changes nothing more. Where the

@@ -25,6 +25,7 @@ Path = tuple[str, ...]
 ROLLOUT_MANAGER = "stateful.kube-rollout"
 
 _TEMPLATE: Path = ("f:spec", "f:template")
+_PODS: Path = (*_TEMPLATE, "f:spec")
 _OWN: tuple[Path, ...] = (
     ("f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt"),
 )
@@ -75,11 +76,15 @@ def declares_partition(live: Object) -> bool:
 
 
 def _declarer(entries: t.Iterable[Object]) -> t.Optional[Object]:
-    """Of several managers that apply parts of the template, the one that declares most of it."""
+    """Of several managers that apply parts of the template, the one that declares most of its pods."""
     applied = [entry for entry in entries if entry.get("operation") == "Apply" and not entry.get("subresource")]
-    sizes = [(sum(1 for path in _paths(e.get("fieldsV1") or {}) if _under(path, (_TEMPLATE,))), e) for e in applied]
-    size, owner = max(sizes, key=lambda pair: pair[0], default=(0, None))
-    return owner if size else None
+
+    def share(entry: Object) -> tuple[int, int]:
+        paths = list(_paths(entry.get("fieldsV1") or {}))
+        return (sum(_under(path, (_PODS,)) for path in paths), sum(_under(path, (_TEMPLATE,)) for path in paths))
+
+    owner = max(applied, key=share, default=None)
+    return owner if owner is not None and any(share(owner)) else None
 
 
 def _plain(entry: Object) -> bool:

@@ -37,6 +37,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._state imp
     unfinished,
 )
 
+# The partition of a paused StatefulSet. The number of replicas would do until somebody, or an autoscaler, adds some.
+HOLD = 2**31 - 1
+
 ACTIONS = ("restart", "pause", "resume", "undo", "status")
 
 
@@ -155,21 +158,18 @@ def _pause(_wish: Wish, seen: Workload) -> t.Union[Plan, Refusal]:
         if seen.held:
             return Plan()
         return Plan((_change("pause", seen, f"pause {seen}", {"spec": {"paused": True}}),))
-    hold = max(1, seen.replicas)
     if seen.held:
         ours = seen.pause.get("held") == seen.partition
         told = f"{seen} was held back already, by somebody else ({_held_by(seen)}); resume leaves that alone."
         return Plan(warnings=() if ours else (told,))
-    # Scaled up since it was paused: the partition is moved along, and the one to go back to stays.
-    ours = seen.pause.get("held") == seen.partition
-    former = seen.pause.get("partition", 0) if ours else seen.partition
-    declared = seen.pause.get("declared") if ours else declares_partition(t.cast("Object", seen.live))
-    note = {"partition": former, "held": hold, **({"declared": True} if declared else {})}
+    note: Object = {"partition": seen.partition, "held": HOLD}
+    if declares_partition(t.cast("Object", seen.live)):
+        note["declared"] = True
     body = {
         "metadata": {"annotations": {PAUSED: json.dumps(note)}},
-        "spec": {"updateStrategy": {"rollingUpdate": {"partition": hold}}},
+        "spec": {"updateStrategy": {"rollingUpdate": {"partition": HOLD}}},
     }
-    sentence = f"pause {seen}: move its partition from {seen.partition} to {hold}, so that no pod is replaced"
+    sentence = f"pause {seen}: move its partition from {seen.partition} to {HOLD}, so that no pod is replaced"
     return Plan((_change("pause", seen, sentence, body),))
 
 
