@@ -21,9 +21,13 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._rollout i
 from ansible_collections.stateful.kube.plugins.module_utils._workload._state import unfinished
 from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.workload.workloads import (
     BROKEN,
+    CONTAINERS,
+    NAME,
+    PARTITION,
     Killed,
     World,
     image,
+    merged,
     template,
 )
 
@@ -165,6 +169,8 @@ def test_an_undo_deletes_the_broken_pods_and_nothing_else(count: int, death: t.A
     assert {name for _ordinal, name, who in world.gone if who == "operation"} <= {BROKEN}
     assert world.live["spec"]["template"] == template("good")
     assert kept_notes(world)
+    assert world.fields_of("stateful.kube-rollout") == {}
+    assert world.fields_of("shop") == merged(NAME, CONTAINERS)
     again = run(world, "undo")
     assert (again["changed"], again["plan"]) == (False, [])
 
@@ -208,8 +214,8 @@ def test_check_mode_shows_the_plan_and_changes_nothing() -> None:
     roll_out(world, BROKEN)
     before = copy.deepcopy((world.live, world.pods))
     result = run(world, "undo", check=True)
-    assert [step["action"] for step in result["plan"]] == ["undo", "replace", "wait"]
-    assert result["plan"][1]["target"] == "Pod shop/web-2"
+    assert [step["action"] for step in result["plan"]] == ["undo", "hand-back", "replace", "wait"]
+    assert result["plan"][2]["target"] == "Pod shop/web-2"
     assert result["changed"]
     assert (world.live, world.pods) == before
 
@@ -221,7 +227,7 @@ def test_with_on_delete_only_idle_pods_are_replaced() -> None:
     world.settle()
     assert images(world) == ["good", BROKEN, "good"]
     result = run(world, "undo")
-    assert [step["action"] for step in result["done"]] == ["undo", "replace"]
+    assert [step["action"] for step in result["done"]] == ["undo", "hand-back", "replace"]
     assert images(world) == ["good"] * 3
     assert [who for _ordinal, _image, who in world.gone] == ["somebody", "operation"]
     roll_out(world, "better")
@@ -256,6 +262,8 @@ def test_a_pause_holds_and_its_end_restores_the_partition(partition: int, acts: 
     run(world, "resume")
     assert world.live["spec"]["updateStrategy"]["rollingUpdate"]["partition"] == partition
     assert set(world.live["metadata"]["annotations"]) == {"stateful.kube/mongodb-set-id"}
+    assert world.fields_of("stateful.kube-rollout") == {}
+    assert world.fields_of("shop") == (merged(NAME, PARTITION) if partition else NAME)
     roll_out(world, "best")
     assert images(world).count("best") == world.live["spec"]["replicas"] - partition
 

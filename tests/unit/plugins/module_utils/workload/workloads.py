@@ -18,6 +18,11 @@ LABELS = {"app": "web"}
 BROKEN = "broken"
 
 
+CONTAINERS: Object = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"main"}': {"f:image": {}}}}}}}
+NAME: Object = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"main"}': {"f:name": {}}}}}}}
+PARTITION: Object = {"f:spec": {"f:updateStrategy": {"f:rollingUpdate": {"f:partition": {}}}}}
+
+
 def template(image: str) -> Object:
     return {"metadata": {"labels": LABELS}, "spec": {"containers": [{"name": "main", "image": image}]}}
 
@@ -30,6 +35,7 @@ class World:
     """Stands in for Cluster. Images that begin with "broken" never become ready."""
 
     def __init__(self, replicas: int, partition: int = 0, strategy: str = "RollingUpdate", policy: str = "") -> None:
+        """``partition`` is declared by the manager "shop", unless it is 0."""
         update: Object = {"type": strategy}
         if strategy == "RollingUpdate":
             update["rollingUpdate"] = {"partition": partition}
@@ -46,7 +52,9 @@ class World:
             },
             "status": {},
         }
-        self.live["metadata"].update(generation=1, resourceVersion="1")
+        declared = merged(NAME, PARTITION) if partition else NAME
+        fields = [{"manager": "shop", "operation": "Apply", "fieldsV1": declared}]
+        self.live["metadata"].update(generation=1, resourceVersion="1", managedFields=fields)
         self.revisions: list[Object] = []
         self.pods: dict[int, Object] = {}
         self.made = 0
@@ -149,13 +157,32 @@ class World:
         seen = metadata.pop("resourceVersion"), metadata.pop("uid")
         if seen != (self.live["metadata"]["resourceVersion"], self.live["metadata"]["uid"]):
             raise ApiError("changed", 409, "Conflict")
-        self._change(lambda: self.edit({**patch, "metadata": metadata}))
+        self._change(lambda: self._edit_as(manager, {**patch, "metadata": metadata}))
 
     def delete(self, _version: str, kind: str, name: str, _namespace: str, uid: str) -> None:
         assert kind == "Pod"
         ordinal = int(name.rpartition("-")[2])
         assert self.pods[ordinal]["metadata"]["uid"] == uid
         self._change(lambda: self._remove(ordinal, "operation"))
+
+    def _edit_as(self, manager: str, patch: Object) -> None:
+        """What changes is recorded as the field of who changed it, and of nobody else."""
+        self.edit(patch)
+        taken: Object = {}
+        if "spec" in (patch.get("spec", {}).get("template") or {}):
+            taken = merged(taken, CONTAINERS)
+        if "updateStrategy" in patch.get("spec", {}):
+            taken = merged(taken, PARTITION)
+            self.live["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].pop("f:updateStrategy", None)
+        if taken:
+            entries = self.live["metadata"]["managedFields"]
+            before = next((one["fieldsV1"] for one in entries if one["manager"] == manager), {})
+            entries[:] = [one for one in entries if one["manager"] != manager]
+            entries.append({"manager": manager, "operation": "Update", "fieldsV1": merged(before, taken)})
+
+    def fields_of(self, manager: str) -> Object:
+        entries = self.live["metadata"].get("managedFields", [])
+        return next((one["fieldsV1"] for one in entries if one["manager"] == manager), {})
 
     def edit(self, patch: Object) -> None:
         """A merge patch by anybody."""
