@@ -49,7 +49,10 @@ class Reader:
 
     def _described(self, found: t.Sequence[tuple[str, Object]], labels: str, now: float) -> list[dict[str, t.Any]]:
         # In this order: a pod is never older than the workload and revision that it is seen beside.
-        kept = {kind: self._read(API_VERSION, kind, labels) for kind in sorted({REVISION_KINDS[k] for k, _ in found})}
+        kept = {
+            kind: self._read(API_VERSION, kind, labels)
+            for kind in sorted({REVISION_KINDS[kind] for kind, _live in found})
+        }
         pods = self._read("v1", "Pod", labels) or []
         seen = [assemble(kind, self.namespace, live, pods, kept[REVISION_KINDS[kind]]) for kind, live in found]
         claims: Found = []

@@ -158,10 +158,8 @@ def _pause(_wish: Wish, seen: Workload) -> t.Union[Plan, Refusal]:
         if seen.held:
             return Plan()
         return Plan((_change("pause", seen, f"pause {seen}", {"spec": {"paused": True}}),))
-    if seen.held:
-        ours = seen.pause.get("held") == seen.partition
-        told = f"{seen} was held back already, by somebody else ({_held_by(seen)}); resume leaves that alone."
-        return Plan(warnings=() if ours else (told,))
+    if seen.pause.get("held") == seen.partition:
+        return Plan()
     note: Object = {"partition": seen.partition, "held": HOLD}
     if declares_partition(t.cast("Object", seen.live)):
         note["declared"] = True

@@ -240,7 +240,7 @@ def test_with_on_delete_only_idle_pods_are_replaced() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.integers(0, 3),
+    st.integers(0, 4),
     st.lists(st.tuples(st.sampled_from(["pause", "resume", "grow"]), deaths), max_size=5),
 )
 def test_a_pause_holds_and_its_end_restores_the_partition(partition: int, acts: list[t.Any]) -> None:
@@ -265,7 +265,7 @@ def test_a_pause_holds_and_its_end_restores_the_partition(partition: int, acts: 
     assert world.fields_of("stateful.kube-rollout") == {}
     assert world.fields_of("shop") == (merged(NAME, PARTITION) if partition else NAME)
     roll_out(world, "best")
-    assert images(world).count("best") == world.live["spec"]["replicas"] - partition
+    assert images(world).count("best") == max(0, world.live["spec"]["replicas"] - partition)
 
 
 def test_a_partition_that_somebody_moved_during_the_pause_stays() -> None:
@@ -279,11 +279,10 @@ def test_a_partition_that_somebody_moved_during_the_pause_stays() -> None:
 
 def test_a_partition_of_others_that_holds_everything_is_left_alone() -> None:
     world = World(3, 5)
-    for action in ("pause", "resume"):
-        result = run(world, action)
-        assert (result["changed"], len(result["warnings"])) == (False, 1)
     with pytest.raises(Failure, match="is held back"):
         run(world, "restart")
+    result = run(world, "resume")
+    assert (result["changed"], len(result["warnings"])) == (False, 1)
 
 
 def test_an_undo_while_paused_takes_hold_of_the_template_at_once() -> None:
