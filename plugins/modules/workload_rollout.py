@@ -62,7 +62,8 @@ options:
     type: str
   to_revision:
     description:
-      - The number of the revision to go back to with O(action=undo). The default is the one before the newest.
+      - The number of the revision to go back to with O(action=undo). The default is the last one before the newest
+        that differs from it in more than the time of a restart.
       - M(stateful.kube.workload_info) lists those that are kept. A revision that comes back gets a new number.
     type: int
   restarted_at:

@@ -146,7 +146,7 @@ def _restart(wish: Wish, seen: Workload) -> t.Union[Plan, Refusal]:
     how = how or "one after the other, the highest ordinal first"
     if seen.partition:
         how += f"; those below the partition {seen.partition} stay as they are"
-    sentence = f"restart {seen}: {seen.replicas} pods, {how}"
+    sentence = f"restart {seen}: {seen.replicas} {'pod' if seen.replicas == 1 else 'pods'}, {how}"
     return Plan((_change("restart", seen, sentence, body),))
 
 
@@ -301,14 +301,24 @@ def _target(wish: Wish, seen: Workload, newest: t.Optional[Revision]) -> t.Union
             there,
             ("name one of these in to_revision", "apply the older declaration again"),
         )
-    older = [revision for revision in seen.history if not newest or revision.number < newest.number]
+    # To take back a mere restart would keep what is wrong, and restart every pod once more.
+    same = _without_restart(newest.template) if newest else None
+    older = [one for one in seen.history if not newest or one.number < newest.number]
+    older = [one for one in older if _without_restart(one.template) != same]
     if older:
         return older[-1]
     return Refusal(
-        f"{seen} has no revision before its newest, so there is nothing to go back to. Nothing was changed.",
+        f"{seen} has no revision before its newest that differs in more than a restart, so there is nothing to go "
+        "back to. Nothing was changed.",
         there,
         ("apply the older declaration again",),
     )
+
+
+def _without_restart(template: Object) -> Object:
+    metadata = template.get("metadata") or {}
+    annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if key != RESTARTED_AT}
+    return {**template, "metadata": {**metadata, "annotations": annotations}}
 
 
 def _replace_stuck(seen: Workload, good: str, broken: str) -> t.Iterator[Step]:

@@ -209,6 +209,18 @@ def test_an_undo_to_any_revision_ends_at_its_template(count: int, rolled: list[s
     assert run(world, "undo", to_revision=number)["changed"] is False
 
 
+def test_an_undo_takes_back_no_mere_restart() -> None:
+    world = World(2)
+    roll_out(world, "wrong")
+    run(world, "restart")
+    run(world, "undo")
+    assert images(world) == ["good", "good"]
+    only = World(1)
+    run(only, "restart")
+    with pytest.raises(Failure, match="differs in more than a restart"):
+        run(only, "undo")
+
+
 def test_check_mode_shows_the_plan_and_changes_nothing() -> None:
     world = World(3)
     roll_out(world, BROKEN)
