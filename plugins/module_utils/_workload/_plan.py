@@ -389,8 +389,8 @@ def _hand_back(seen: Workload, steps: t.Sequence[Step]) -> list[Step]:
 
 def _wait_and_finish(wish: Wish, seen: Workload, steps: t.Sequence[Step]) -> list[Step]:
     found: list[Step] = []
-    if not wish.wait or wish.action == "pause" or any(not step.change for step in steps):
-        return found
+    if not wish.wait or wish.action == "pause" or (steps and not any(step.change for step in steps)):
+        return found  # nobody waits for a pause, and what comes after a mere wait is not known yet
     held = unfinished(seen)
     if any(step.change for step in steps):
         found.append(_wait(seen, f"wait until the rollout of {seen} is complete"))

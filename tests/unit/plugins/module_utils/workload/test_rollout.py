@@ -28,7 +28,9 @@ from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.workload.
     World,
     image,
     merged,
+    running,
     template,
+    waiting,
 )
 
 CLOCK = itertools.count()
@@ -173,6 +175,31 @@ def test_an_undo_deletes_the_broken_pods_and_nothing_else(count: int, death: t.A
     assert world.fields_of("shop") == merged(NAME, CONTAINERS)
     again = run(world, "undo")
     assert (again["changed"], again["plan"]) == (False, [])
+
+
+def test_only_pods_that_are_not_ready_and_of_the_undone_revision_are_deleted() -> None:
+    world = World(4)
+    roll_out(world, BROKEN)
+    world.pods[3]["status"] = running("True")
+    world.settle()
+    assert images(world) == ["good", "good", BROKEN, BROKEN]
+    moment = copy.deepcopy(world)
+    moment.pods[0]["status"] = running("False")
+    moment.tick = lambda: None  # type: ignore[method-assign]
+    steps = run(moment, "undo", check=True)["plan"]
+    assert [step["action"] for step in steps] == ["undo", "hand-back", "wait", "replace", "wait"]
+    assert "one is replaced at a time" in steps[2]["step"]
+    assert steps[3]["target"] == "Pod shop/web-2"
+    run(world, "undo")
+    assert images(world) == ["good"] * 4
+    assert world.gone[-2:] == [(2, BROKEN, "operation"), (3, BROKEN, "controller")]
+
+
+def test_with_on_delete_an_idle_pod_of_the_revision_gone_back_to_stays() -> None:
+    world = World(2, strategy="OnDelete")
+    roll_out(world, BROKEN)
+    world.pods[1]["status"] = waiting()
+    assert [step["action"] for step in run(world, "undo", check=True)["plan"]] == ["undo", "hand-back", "wait"]
 
 
 def test_without_the_deletion_the_pod_would_stay_for_ever() -> None:
