@@ -125,10 +125,17 @@ class Cluster:
         return self.connection.request("PUT", path, query, wanted)
 
     def merge(
-        self, api_version: str, kind: str, name: str, namespace: t.Optional[str], patch: Object, dry_run: bool = False
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        namespace: t.Optional[str],
+        patch: Object,
+        dry_run: bool = False,
+        manager: str = FIELD_MANAGER,
     ) -> Object:
         """JSON merge patch. Put a resourceVersion into its metadata to make it a compare-and-set."""
-        query = [("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]
+        query = [("fieldManager", manager), ("fieldValidation", "Strict")]
         if dry_run:
             query.append(("dryRun", "All"))
         path = self.resource(api_version, kind).path(namespace, name)
