@@ -97,6 +97,25 @@ options:
         the field and the manager.
     type: bool
     default: false
+  application:
+    description:
+      - The name of the application that O(definition) declares as a whole, which its objects carry as label
+        C(app.kubernetes.io/instance).
+      - Which kinds it has is noted on one of its objects (annotation C(stateful.kube/kinds)), so that O(prune) knows
+        where to look.
+    type: str
+  prune:
+    description:
+      - Delete objects of O(application) that are no longer in O(definition), as the last part of the plan.
+      - These are objects in O(namespace) with the application's label that O(field_manager) applied earlier and
+        nobody else applies. Objects outside of namespaces are deleted only where an earlier run noted their names.
+      - Never deleted are claims, volumes, namespaces, storage and priority classes, CustomResourceDefinitions, Secrets
+        of O(generated_secrets), and what a controller made. A StatefulSet whose pods only its own operation replaces
+        (C(OnDelete)), or whose claims would go with it, is refused.
+      - Declare the whole application in one task. Objects that another task applies under the same label are taken
+        for objects that are no longer declared.
+    type: bool
+    default: false
   wait:
     description:
       - Wait until the objects are ready, or with O(state=absent) until they and the pods of deleted workloads are
@@ -130,6 +149,13 @@ EXAMPLES = r"""
     definition: "{{ objects }}"
   check_mode: true
   diff: true
+
+- name: Delete as well what is no longer in the template
+  stateful.kube.manifests:
+    namespace: shop
+    definition: "{{ lookup('ansible.builtin.template', 'shop.yml.j2') }}"
+    application: shop
+    prune: true
 
 - name: Delete it again
   stateful.kube.manifests:
@@ -174,6 +200,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
     wait_timeout_argument,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import (
     parse_definitions,
     parse_generated,
@@ -207,8 +234,11 @@ SPECIFICATION = {
         },
         "field_manager": {"type": "str", "default": "stateful.kube"},
         "force_conflicts": {"type": "bool", "default": False},
+        "application": {"type": "str"},
+        "prune": {"type": "bool", "default": False},
         "wait": {"type": "bool", "default": False},
     },
+    "required_if": [("prune", True, ["application"])],
     "supports_check_mode": True,
 }
 
@@ -217,6 +247,11 @@ def run(task: Task) -> dict[str, t.Any]:
     params = task.params
     declared = parse_definitions(params["definition"])
     generated = parse_generated(params["generated_secrets"])
+    if params["prune"] and params["state"] == "absent":
+        raise Failure(
+            "prune: expected state present, found absent: what is to be deleted is what definition names. Leave prune "
+            "out, or apply an empty definition with prune."
+        )
     task.conceal(secret_values(declared, generated))
     with connect(params, task.warn) as cluster:
         operation = Manifests(
@@ -228,6 +263,8 @@ def run(task: Task) -> dict[str, t.Any]:
             generated=generated,
             manager=params["field_manager"],
             force=params["force_conflicts"],
+            application=params["application"] or "",
+            prune=params["prune"],
             wait=params["wait"],
             wait_timeout=params["wait_timeout"],
         )

@@ -65,6 +65,15 @@ def owns(live: Object, manager: str, *path: str) -> bool:
     return False
 
 
+def appliers(live: Object) -> set[str]:
+    """The managers that have declared something of this object by server-side apply."""
+    return {
+        str(entry.get("manager"))
+        for entry in live.get("metadata", {}).get("managedFields") or ()
+        if entry.get("operation") == "Apply" and not entry.get("subresource")
+    }
+
+
 def same_outcome(live: Object, dry_run: Object) -> bool:
     """Whether a dry run left the object as it is, the record of who manages which field included."""
     return _comparable(live) == _comparable(dry_run)

@@ -16,7 +16,7 @@ import secrets as random
 import string
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import (
     FIELD_MANAGER,
     Changes,
@@ -51,6 +51,18 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     plan_absent,
     plan_present,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import (
+    LABEL,
+    RECORD,
+    SWEPT,
+    Record,
+    Undeclared,
+    anchor,
+    judge,
+    read,
+    wider,
+    written,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import (
     attempt,
     finish,
@@ -83,6 +95,8 @@ class Manifests(Operation[Observed]):
         generated: t.Sequence[GeneratedSecret] = (),
         manager: str = FIELD_MANAGER,
         force: bool = False,
+        application: str = "",
+        prune: bool = False,
         wait: bool = False,
         wait_timeout: float = 120,
     ) -> None:
@@ -93,17 +107,21 @@ class Manifests(Operation[Observed]):
         self.generated = {self._secret_key(secret.name): secret for secret in generated}
         self.manager = manager
         self.force = force
+        self.application = application
+        self.prune = prune
         self.wait = wait
         self.wait_timeout = wait_timeout
         self.declared = self._keyed(declared)
         self.title = self._title()
         self._applied: set[Key] = set()
+        self._labelled: dict[tuple[str, str], t.Sequence[Object]] = {}
         self._changes: t.Optional[Changes] = None
 
     # What is there
 
     def observe(self) -> Observed:
         live = self._live()
+        undeclared, record = self._undeclared(live)
         secrets = tuple(_in_parallel(self._see_secret, self.generated)) if self.state == "present" else ()
         missing: tuple[str, ...] = ()
         if self.state == "present" and (
@@ -124,8 +142,62 @@ class Manifests(Operation[Observed]):
             unsettled=tuple(unsettled),
             missing_namespaces=missing,
             late_classes=self._late_classes(objects),
+            undeclared=tuple(undeclared),
+            record=record,
             copies=self._copies(live),
         )
+
+    def _undeclared(self, live: t.Mapping[Key, Object]) -> tuple[list[Undeclared], t.Optional[Record]]:
+        """Objects of the application that are not declared any more, and the record of its kinds."""
+        if not self.application or self.state != "present":
+            return [], None
+        carrier = anchor(self.declared, self.application, self.namespace)
+        says = _note(live[carrier]) if carrier and carrier in live else None
+        now = written(self.declared)
+        if not self.prune:
+            return [], Record(carrier, says, now, wider(says, now)) if carrier else None
+        records = [note for obj in live.values() if (note := _note(obj)) is not None]
+        undeclared = self._of_application(wider(*records), sweep=not records)
+        # An object that carried the record before, and is no longer declared, knows more kinds.
+        past = [note for one in undeclared if (note := _note(one.live)) is not None]
+        if past:
+            undeclared = self._of_application(wider(*records, *past), sweep=not records)
+        before = wider(now, *records, *past, written(one.key for one in undeclared if not one.kept))
+        return undeclared, Record(carrier, says, before, now) if carrier else None
+
+    def _of_application(self, record: str, sweep: bool) -> list[Undeclared]:
+        kinds, outside = read(record)
+        wanted = {*kinds, *(SWEPT if sweep else ())} - set(self._labelled)
+        lists = dict(_in_parallel(lambda kind: (kind, self._list_labelled(*kind, swept=kind not in kinds)), wanted))
+        lists.update(self._labelled)
+        there = {
+            Key(*kind, item["metadata"]["namespace"], item["metadata"]["name"]): item
+            for kind, items in lists.items()
+            for item in items
+        }
+        for key in outside - set(self.declared):
+            one = self.cluster.get(key.api_version, key.kind, key.name)
+            if one:
+                there[key] = one
+        judged = (
+            judge(key, obj, self.application, self.manager)
+            for key, obj in sorted(there.items(), key=lambda pair: str(pair[0]))
+            if key not in self.declared and key not in self.generated
+        )
+        return [one for one in judged if one]
+
+    def _list_labelled(self, api_version: str, kind: str, swept: bool) -> t.Sequence[Object]:
+        try:
+            return self.cluster.list(api_version, kind, self.namespace, labels=f"{LABEL}={self.application}")
+        except ApiError as error:
+            # What one may not read, one has not applied: a sweep looks wherever it can.
+            if error.not_found or (error.forbidden and swept):
+                return ()
+            raise
+        except Unreachable:
+            raise
+        except Failure:
+            return ()  # the API serves this kind no more, so there are no objects of it
 
     def _late_classes(self, objects: t.Sequence[Seen]) -> frozenset[str]:
         pending = (seen for seen in objects if seen.live and seen.key.kind == "PersistentVolumeClaim")
@@ -149,6 +221,7 @@ class Manifests(Operation[Observed]):
 
     def _live(self) -> dict[Key, Object]:
         """All declared objects that exist: one list for each kind where a common label allows it."""
+        self._labelled = {}
         groups: dict[tuple[str, str, str], list[Key]] = {}
         for key in self.declared:
             groups.setdefault((key.api_version, key.kind, key.namespace), []).append(key)
@@ -161,8 +234,14 @@ class Manifests(Operation[Observed]):
         found: dict[Key, Object] = {}
         first = keys[0]
         labels = _common_labels([self.declared[key] for key in keys]) if len(keys) > 1 else ""
+        ours = self.application and self.state == "present" and first.namespace == self.namespace
+        if ours:
+            labels = f"{LABEL}={self.application}"
         if labels:
-            for item in self.cluster.list(first.api_version, first.kind, first.namespace or None, labels=labels):
+            items = self.cluster.list(first.api_version, first.kind, first.namespace or None, labels=labels)
+            if ours:
+                self._labelled[first.api_version, first.kind] = items
+            for item in items:
                 key = Key(first.api_version, first.kind, first.namespace, item["metadata"]["name"])
                 if key in self.declared:
                     found[key] = item
@@ -372,10 +451,12 @@ class Manifests(Operation[Observed]):
             self._grow(step.data["g"])
         elif step.action in ("recreate", "restore", "finish"):
             self._recreate(step.action, step.data["seen"])
+        elif step.action == "record":
+            self._record(step.data["anchor"], step.data["text"])
         elif step.action == "remove-copy":
             key = step.data["key"]
             self.cluster.delete(key.api_version, key.kind, key.name, key.namespace)
-        elif step.action == "delete":
+        elif step.action in ("delete", "prune"):
             seen: Seen = step.data["seen"]
             uid = seen.live["metadata"]["uid"] if seen.live else None
             key = seen.key
@@ -386,6 +467,15 @@ class Manifests(Operation[Observed]):
             key = step.data["seen"].key
             self._apply(key)
             self._applied.add(key)
+
+    def _record(self, key: Key, text: str) -> None:
+        patch = {"metadata": {"annotations": {RECORD: text}}}
+        try:
+            self.cluster.merge(key.api_version, key.kind, key.name, key.namespace, patch)
+        except ApiError as error:
+            if error.not_found:
+                raise NotYet(f"{key} has just been deleted") from error
+            raise
 
     def _recreate(self, action: str, seen: Seen) -> None:
         if action == "recreate" and seen.live and seen.between:
@@ -487,7 +577,9 @@ class Manifests(Operation[Observed]):
             if seen is None:
                 shown.append({"prepared": f"{step.sentence}\n"})
                 continue
-            after = None if step.action == "delete" else step.data.get("after") or seen.after or seen.declared
+            after = (
+                None if step.action in ("delete", "prune") else step.data.get("after") or seen.after or seen.declared
+            )
             before, after = visible_pair(step.data.get("before") or seen.live, after)
             headers = {"before_header": step.sentence, "after_header": step.sentence}
             shown.append({**headers, "before": before or "", "after": after or ""})
@@ -529,6 +621,11 @@ def _in_parallel(function: t.Callable[[T], U], items: t.Iterable[T]) -> list[U]:
 def _common_labels(objects: t.Sequence[Object]) -> str:
     common = set.intersection(*(set((obj["metadata"].get("labels") or {}).items()) for obj in objects))
     return ",".join(f"{key}={value}" for key, value in sorted(common))
+
+
+def _note(obj: Object) -> t.Optional[str]:
+    note = (obj["metadata"].get("annotations") or {}).get(RECORD)
+    return None if note is None else str(note)
 
 
 def _namespace_object(name: str) -> Object:

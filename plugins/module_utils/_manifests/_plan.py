@@ -15,6 +15,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import needs_no_volume_yet, obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import Change, in_place
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import Record, Undeclared, refuse, wider
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import Recreation
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
@@ -80,6 +81,9 @@ class Observed:
     missing_namespaces: tuple[str, ...] = ()
     #: storage classes that make a volume only when the first pod asks for it
     late_classes: frozenset[str] = frozenset()
+    #: objects of the application that are not declared any more
+    undeclared: tuple[Undeclared, ...] = ()
+    record: t.Optional[Record] = None
     #: copies that recreations left which were killed, of objects that are to be deleted
     copies: tuple[Key, ...] = ()
 
@@ -91,6 +95,7 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
         for seen in observed.objects
     ]
     refusals += [_locks_up(secret) for secret in observed.secrets]
+    refusals += [refuse(one) for one in observed.undeclared]
     for refusal in refusals:
         if refusal:
             return refusal
@@ -103,10 +108,17 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
         if secret.missing:
             what = f"{verb} {secret.key} ({', '.join(secret.missing)}: made once and kept)"
             steps.append(Step("generate", str(secret.key), what, batch="generate", data={"secret": secret}))
+    steps += _record_steps(observed)
+    noted = {step.target for step in steps if step.action == "apply"}
     for rank in (0, 1, 2):
         here = [seen for seen in observed.objects if seen.key.rank == rank]
-        steps += [_apply_step(seen, rank) for seen in here if seen.changes and not _special(seen)]
+        steps += [
+            _apply_step(seen, rank)
+            for seen in here
+            if seen.changes and not _special(seen) and str(seen.key) not in noted
+        ]
         steps += [step for seen in here if _special(seen) for step in _special_steps(seen, rank)]
+    steps += _prune_steps(observed)
     steps += [
         Step(
             "replace",
@@ -124,6 +136,7 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
     if wait:
         steps += _wait_steps(observed, bool(steps))
     told = [text for seen in observed.objects if seen.change for text in seen.change.warnings]
+    told += [f"{one.key} is no longer declared and is kept: {one.kept}." for one in observed.undeclared if one.kept]
     return Plan(tuple(steps), (*told, *_old_revisions(observed)))
 
 
@@ -145,6 +158,44 @@ def plan_absent(observed: Observed, wait: bool) -> Plan:
         names = ", ".join(str(seen.key) for seen in there)
         steps.append(Step("wait", names, f"wait until gone: {names}", change=False))
     return Plan(tuple(steps))
+
+
+def _record_steps(observed: Observed) -> list[Step]:
+    """What has to be on record before anything else is made, and the object that carries it."""
+    record = observed.record
+    if not record or (record.says is not None and wider(record.says, record.before) == record.says):
+        return []
+    steps = []
+    carrier = next(seen for seen in observed.objects if seen.key == record.anchor)
+    if carrier.live is None and not _special(carrier):
+        steps.append(dataclasses.replace(_apply_step(carrier, carrier.key.rank), batch=None))
+    return [*steps, _record_step(record, wider(record.says, record.before))]
+
+
+def _prune_steps(observed: Observed) -> list[Step]:
+    doomed = [one for one in observed.undeclared if not one.kept]
+    steps = [
+        Step(
+            "prune",
+            str(one.key),
+            f"delete {one.key}, which is no longer declared",
+            batch=f"prune-{rank}",
+            data={"seen": Seen(one.key, one.live)},
+        )
+        for rank in (2, 1, 0)
+        for one in doomed
+        if one.key.rank == rank
+    ]
+    record = observed.record
+    if record and record.after != wider(record.says, record.before):
+        steps.append(_record_step(record, record.after))
+    return steps
+
+
+def _record_step(record: Record, text: str) -> Step:
+    kinds = ", ".join(sorted({entry.partition(":")[0].rpartition("/")[2] for entry in text.split()}))
+    sentence = f"note on {record.anchor} which kinds the application has ({kinds})"
+    return Step("record", str(record.anchor), sentence, data={"anchor": record.anchor, "text": text})
 
 
 def _special(seen: Seen) -> bool:

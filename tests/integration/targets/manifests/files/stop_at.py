@@ -4,7 +4,8 @@
 
 """Run the manifests operation and die, without a word to anybody, just before its n-th request that writes.
 
-Usage: stop_at.py NUMBER KUBECONFIG NAMESPACE DEFINITION(JSON) [OPTIONS(JSON)]. Prints the request it died before.
+Usage: stop_at.py NUMBER KUBECONFIG NAMESPACE DEFINITION(JSON) [OPTIONS(JSON)]. Prints the request it died before, or
+with number 0 how many requests the whole run sent.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ class Task:
 
 def main():
     number, kubeconfig, namespace, definition, options = int(sys.argv[1]), *sys.argv[2:5], (sys.argv[5:] or ["{}"])[0]
-    send, written = Connection.request, []
+    send, written, sent = Connection.request, [], []
 
     def request(self, method, path, query=(), *others, **more):
+        sent.append(path)
         if method != "GET" and "dryRun" not in dict(query):
             written.append(f"{method} {path}")
             if len(written) == number:
@@ -61,7 +63,7 @@ def main():
     if checked.error_messages:
         sys.exit("; ".join(checked.error_messages))
     manifests.run(Task(checked.validated_parameters))
-    print("done")
+    print(len(sent))
 
 
 if __name__ == "__main__":
