@@ -26,6 +26,7 @@ _SECRET_KEYS = frozenset(
 SHORTEST_MASKED = 5
 
 Backend = t.Callable[[Task], dict[str, t.Any]]
+Shown = t.Callable[[t.Mapping[str, t.Any]], dict[str, t.Any]]
 
 
 class ParentWatch:
@@ -89,8 +90,39 @@ def failure_result(failure: Failure) -> dict[str, t.Any]:
     return result
 
 
-def run_as_module(specification: t.Mapping[str, t.Any], backend: Backend) -> None:
-    module = AnsibleModule(**specification)
+class DiscreetModule(AnsibleModule):
+    """A module whose options are shown (-vvv) and logged (by the system) only as ``shown`` gives them."""
+
+    params: dict[str, t.Any]
+
+    def __init__(self, specification: t.Mapping[str, t.Any], shown: Shown) -> None:
+        self._shown = shown
+        super().__init__(**specification)
+
+    def exit_json(self, **kwargs: t.Any) -> t.NoReturn:
+        super().exit_json(**{"invocation": self._invocation(), **kwargs})
+        raise AssertionError("exit_json returned")
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
+        # Also called by the constructor, for options that do not fit.
+        super().fail_json(msg, **{"invocation": self._invocation(), **kwargs})
+        raise AssertionError("fail_json returned")
+
+    def _invocation(self) -> dict[str, t.Any]:
+        return {"module_args": self._shown(self.params)}
+
+    def _log_invocation(self) -> None:
+        params = self.params
+        self.params = self._shown(params)
+        try:
+            super()._log_invocation()
+        finally:
+            self.params = params
+
+
+def run_as_module(specification: t.Mapping[str, t.Any], backend: Backend, shown: Shown = dict) -> None:
+    """``shown`` gives the options of a task as they may be shown."""
+    module = DiscreetModule(specification, shown)
     module.no_log_values -= harmless(module.params)
     try:
         result = backend(ModuleTask(module))

@@ -21,6 +21,8 @@ description:
     again, so that it takes its pods and claims over. Its claims grow first, where their class allows it. Killed in the
     middle, the next run goes on; until then a Secret called C(NAME.recreation) holds what the StatefulSet was.
     Every other such change is refused, with what was found and what can be done.
+  - Values of Secrets are shown neither in the diff nor, with C(-vvv), among the options of the task, nor in messages,
+    nor in the system's log. Mind that a playbook which loops over them, or has them in the name of a task, shows them.
   - When the time is up while waiting, the message says what blocks the pods, from their status, events, claims and
     last log lines.
 extends_documentation_fragment:
@@ -208,6 +210,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared
     parse_definitions,
     parse_generated,
     secret_values,
+    shown,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._operate import Manifests
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
@@ -283,7 +286,7 @@ def run(task: Task) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    run_as_module(SPECIFICATION, run)
+    run_as_module(SPECIFICATION, run, shown)
 
 
 if __name__ == "__main__":

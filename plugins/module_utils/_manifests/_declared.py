@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import re
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import normalised
@@ -22,6 +23,10 @@ Object = dict[str, t.Any]
 _FIRST = ("Namespace", "CustomResourceDefinition", "StorageClass", "PriorityClass")
 _LAST = ("StatefulSet", "Deployment", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod")
 LAST_RANK = 2
+
+_HIDDEN = "(hidden)"
+# kubectl's client-side apply keeps a copy of everything there, values of Secrets included.
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +66,13 @@ def parse_definitions(definition: t.Any) -> list[Object]:
         try:
             documents: t.Any = list(yaml.safe_load_all(definition))
         except yaml.YAMLError as exc:
-            raise Failure(f"definition: expected YAML text, found something that does not parse ({exc}).") from exc
+            # The exception quotes the text around the error, which may be a Secret.
+            mark = getattr(exc, "problem_mark", None)
+            place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+            what = getattr(exc, "problem", None) or "it is no YAML"
+            raise Failure(
+                f"definition: expected YAML text, found something that does not parse{place} ({what}). Correct it."
+            ) from None
     else:
         documents = definition if isinstance(definition, list) else [definition]
     objects: list[Object] = []
@@ -89,6 +100,68 @@ def secret_values(declared: t.Sequence[Object], generated: t.Sequence[GeneratedS
                 with contextlib.suppress(ValueError):
                     values.add(base64.b64decode(str(encoded)).decode())
     return values
+
+
+def shown(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options of a task as they may be shown and logged: without the values of Secrets, however short."""
+    result = dict(params)
+    for name in ("definition", "resource_definition", "inline"):
+        if name in result:
+            result[name] = _without_secrets(result[name])
+    if result.get("generated_secrets"):
+        result["generated_secrets"] = _without_given_values(result["generated_secrets"])
+    return result
+
+
+def without_values(text: str, obj: Object) -> str:
+    """A message of the API server about a Secret, without the Secret's values."""
+    if obj.get("kind") != "Secret":
+        return text
+    for value in sorted((value for value in secret_values([obj], ()) if value), key=len, reverse=True):
+        text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(value)}(?![A-Za-z0-9])", _HIDDEN, text)
+    return text
+
+
+def _without_secrets(value: t.Any) -> t.Any:
+    """What may be written as definition, in any shape, also a wrong one."""
+    if isinstance(value, str):
+        import yaml
+
+        try:
+            documents = list(yaml.safe_load_all(value))
+        except yaml.YAMLError:
+            return f"{_HIDDEN}: text that does not parse"
+        return [_HIDDEN if isinstance(document, str) else _without_secrets(document) for document in documents]
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    return _without_data(value, secret=False)
+
+
+def _without_data(value: t.Any, secret: bool) -> t.Any:
+    if isinstance(value, list):
+        return [_without_data(item, secret) for item in value]
+    if not isinstance(value, dict):
+        return value
+    # What may be meant as a Secret, or as a list of them, counts too.
+    secret = secret or str(value.get("kind", "")).lower().startswith("secret")
+    return {
+        key: _hidden(item)
+        if key in ("stringData", _LAST_APPLIED) or (key == "data" and secret)
+        else _without_data(item, secret)
+        for key, item in value.items()
+    }
+
+
+def _without_given_values(value: t.Any) -> t.Any:
+    if isinstance(value, list):
+        return [_without_given_values(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _hidden(item) if key == "value" else _without_given_values(item) for key, item in value.items()}
+    return value
+
+
+def _hidden(value: t.Any) -> t.Any:
+    return dict.fromkeys(value, _HIDDEN) if isinstance(value, dict) else _HIDDEN
 
 
 def _check(document: t.Any, number: int) -> None:

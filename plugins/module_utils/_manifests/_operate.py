@@ -42,7 +42,12 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes 
     stateful_set_change,
     to_be,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import LAST_RANK, GeneratedSecret, Key
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import (
+    LAST_RANK,
+    GeneratedSecret,
+    Key,
+    without_values,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import (
     Observed,
     Seen,
@@ -495,7 +500,7 @@ class Manifests(Operation[Observed]):
             raise self._failure(key, error) from error
 
     def _failure(self, key: Key, error: ApiError) -> Failure:
-        return Failure(_apply_error(key, error), **error.facts)
+        return Failure(without_values(_apply_error(key, error), self.declared[key]), **error.facts)
 
     def _generate(self, seen: SeenSecret) -> None:
         rules = self.generated[seen.key]

@@ -55,7 +55,7 @@ class Rollout(Operation[Workload]):
         seen = {key: live["metadata"][key] for key in ("resourceVersion", "uid")}
         patch = {**step.data["patch"], "metadata": {**step.data["patch"].get("metadata", {}), **seen}}
         try:
-            self.cluster.merge(API_VERSION, self.kind, self.name, self.namespace, patch, ROLLOUT_MANAGER)
+            self.cluster.merge(API_VERSION, self.kind, self.name, self.namespace, patch, manager=ROLLOUT_MANAGER)
         except ApiError as error:
             if not (error.conflict or error.not_found):
                 raise

@@ -6,7 +6,18 @@
 
 from __future__ import annotations
 
-from ansible_collections.stateful.kube.plugins.module_utils._task import harmless
+import typing as t
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import (
+    parse_definitions,
+    shown,
+    without_values,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._task import failure_result, harmless, run_as_module
 
 
 def test_a_path_is_no_secret() -> None:
@@ -18,3 +29,74 @@ def test_the_secrets_inside_a_kubeconfig_stay_masked() -> None:
     user = {"token": "sesame", "client-key-data": "a2V5", "exec": {"env": [{"name": "WHO", "value": "open"}]}}
     content = {"current-context": "lab", "users": [{"name": "me", "user": user}]}
     assert harmless({"kubeconfig": content}) == {"lab", "me", "WHO"}
+
+
+SECRET = {"kind": "Secret", "data": {"pin": "cXE3"}, "stringData": {"pin": "qq7"}, "metadata": {"name": "root"}}
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        SECRET,
+        [[SECRET], {"kind": "List", "items": [SECRET]}],
+        {"kind": "SecretList", "items": [{"data": {"pin": "qq7"}}]},
+        {"kind": "secret", "data": "qq7"},
+        {"kind": "Nonsense", "stringData": {"pin": "qq7"}},
+        {"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "qq7"}}},
+        "{kind: Secret, stringData: {pin: qq7}}",
+        ["{kind: Secret, stringData: {pin: qq7}}"],
+        "kind: Secret\n---\n- kind: Secret\n  data: {pin: qq7}\n",
+        "{kind: Secret, stringData: {pin: qq7}",
+    ],
+)
+def test_values_of_secrets_are_not_shown_however_they_are_written(definition: t.Any) -> None:
+    for name in ("definition", "resource_definition", "inline"):
+        text = str(shown({name: definition}))
+        assert "qq7" not in text
+        assert "cXE3" not in text
+        assert "(hidden)" in text
+
+
+def test_everything_else_is_shown_as_it_is() -> None:
+    params = {
+        "definition": [{"kind": "ConfigMap", "data": {"color": "blue"}}, {"kind": "Job", "spec": {"text": "a: b"}}],
+        "generated_secrets": [{"name": "root", "keys": {"pin": {"length": 4}}}],
+        "namespace": "shop",
+    }
+    assert shown(params) == params
+    assert shown({"definition": SECRET})["definition"]["metadata"] == {"name": "root"}
+
+
+def test_given_values_of_generated_secrets_are_not_shown() -> None:
+    given = shown({"generated_secrets": [{"name": "root", "keys": {"pin": {"value": "qq7"}}}]})
+    assert given == {"generated_secrets": [{"name": "root", "keys": {"pin": {"value": "(hidden)"}}}]}
+
+
+def test_a_message_about_a_secret_loses_its_values_and_no_other_words() -> None:
+    assert without_values("pin: found qq7, qq77 and cXE3", SECRET) == "pin: found (hidden), qq77 and (hidden)"
+    assert without_values("found qq7", {"kind": "ConfigMap", "data": {"pin": "qq7"}}) == "found qq7"
+
+
+def test_text_that_does_not_parse_is_not_quoted() -> None:
+    with pytest.raises(Failure) as failure:
+        parse_definitions("kind: Secret\nstringData: {pin: qq7]")
+    assert "qq7" not in str(failure_result(failure.value))
+    assert "line 2" in failure.value.message
+
+
+def test_a_module_logs_and_returns_its_options_as_they_may_be_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    testing = pytest.importorskip("ansible.module_utils.testing")
+    logged: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "log", lambda _self, msg, **_more: logged.append(msg))
+    specification = {"argument_spec": {"definition": {"type": "raw"}, "state": {"choices": ["present"]}}}
+    for state, ended in (("present", 0), ("perhaps", 1)):
+        with testing.patch_module_args({"definition": SECRET, "state": state}), pytest.raises(SystemExit) as end:
+            run_as_module(specification, lambda task: {"length": len(task.params["definition"]["data"])}, shown)
+        assert end.value.code == ended
+    printed = capsys.readouterr().out
+    assert printed.count("(hidden)") == 4
+    assert '"length": 1' in printed
+    assert "(hidden)" in logged[0]
+    assert "qq7" not in printed + str(logged)

@@ -181,7 +181,10 @@ def test_a_run_killed_anywhere_leaves_every_existing_kind_on_record(
         gone = tuple(Undeclared(key, applied("us")) for key in sorted(there - declared, key=str))
         now = written(declared)
         observed = Observed(
-            tuple(Seen(key, {"metadata": {}} if key in there else None, changes=key not in there) for key in declared),
+            tuple(
+                Seen(key, {"metadata": {}, "spec": {}} if key in there else None, changes=key not in there)
+                for key in declared
+            ),
             undeclared=gone,
             record=Record(SERVICE, says, wider(now, says, written(one.key for one in gone)), now),
         )
