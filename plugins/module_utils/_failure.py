@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import sys
 import typing as t
 
 
@@ -29,7 +30,7 @@ class MissingLibrary(Failure):
     def __init__(self, package: str, detail: str) -> None:
         super().__init__(
             f"The Python package '{package}' is needed where this task runs and cannot be imported there ({detail}). "
-            f"Install it into that Python, for example with 'python -m pip install {package}'."
+            f"Install it into that Python, for example with '{sys.executable} -m pip install {package}'."
         )
 
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import select
 import traceback
 import typing as t
 
@@ -32,14 +33,34 @@ Shown = t.Callable[[t.Mapping[str, t.Any]], dict[str, t.Any]]
 class ParentWatch:
     """Knows whether the process that started this one still lives.
 
-    A worker of ansible-playbook, and a module, live on as orphans when their parent is killed.
+    A worker of ansible-playbook, and a module, live on as orphans when their parent is killed. A module's parent is a
+    shell, which lives on too, so the parent of the session is watched as well: ansible-playbook for a module on the
+    controller (its workers are sessions of their own), the SSH server for one on another host.
     """
 
     def __init__(self) -> None:
         self._parent = os.getppid()
+        self._session = os.getsid(0)
+        self._starter = _parent_of(self._session)
 
     def gone(self) -> bool:
-        return os.getppid() != self._parent
+        return os.getppid() != self._parent or _parent_of(self._session) != self._starter
+
+
+def _parent_of(pid: int) -> t.Optional[int]:
+    """The parent of a process; None for one that has ended, and where the system has no /proc."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def _unheard() -> bool:
+    """Whether nobody is left to read what this process prints: an SSH connection that was lost or closed."""
+    asked = select.poll()
+    asked.register(1, 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _fd, event in asked.poll(0))
 
 
 class ModuleTask:
@@ -62,7 +83,7 @@ class ModuleTask:
         self._module.no_log_values |= {value for value in values if len(value) >= SHORTEST_MASKED}
 
     def abandoned(self) -> bool:
-        return self._parent.gone()
+        return self._parent.gone() or _unheard()
 
 
 def harmless(params: t.Mapping[str, t.Any]) -> set[str]:

@@ -17,6 +17,7 @@ import os
 import sys
 import typing as t
 
+from ansible import constants
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
@@ -73,6 +74,7 @@ class InProcessAction(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
         if not self._in_process(variables):
+            self._keep_secrets_off_the_command_line()
             result.update(self._execute_module(task_vars=variables, wrap_async=bool(self._task.async_val)))
             return result
         with _environment(self._task_environment()):
@@ -89,7 +91,9 @@ class InProcessAction(ActionBase):
             return False
         if self._task.delegate_to:
             variables = variables.get("ansible_delegated_vars", {}).get(self._task.delegate_to, variables)
-        python = str(self._templar.template(variables.get("ansible_python_interpreter", "auto")))
+        python = str(
+            self._templar.template(constants.config.get_config_value("INTERPRETER_PYTHON", variables=variables))
+        )
         return python.startswith("auto") or os.path.abspath(python) == os.path.abspath(sys.executable)
 
     def _task_environment(self) -> dict[str, str]:
@@ -100,6 +104,18 @@ class InProcessAction(ActionBase):
             values = self._templar.template(layer) if layer else {}
             merged.update({str(key): str(value) for key, value in (values or {}).items()})
         return merged
+
+    def _keep_secrets_off_the_command_line(self) -> None:
+        """Turn secrets of the task's environment into options.
+
+        ansible-core sets a task's environment in front of the module's command, where the process list of that host
+        and -vvv show it. Options travel with the module, and these are masked.
+        """
+        environment = self._task_environment()
+        specification = self.module.SPECIFICATION["argument_spec"]
+        self._task.args, moved = secrets_as_options(specification, self._task.args, environment)
+        if moved:
+            self._task.environment = [{name: value for name, value in environment.items() if name not in moved}]
 
     def _sentence(self, error: Exception) -> str:
         """What is wrong with the options. For unknown ones ansible-core gives only their names here."""
@@ -124,6 +140,25 @@ class InProcessAction(ActionBase):
         masked = ({str(value) for value in checked._no_log_values} - harmless(task.params)) | task.secrets
         secrets = {value for value in masked if len(value) >= SHORTEST_MASKED}
         return t.cast("dict[str, t.Any]", remove_values(outcome, secrets))
+
+
+def secrets_as_options(
+    specification: t.Mapping[str, t.Any], given: t.Mapping[str, t.Any], environment: t.Mapping[str, str]
+) -> tuple[dict[str, t.Any], set[str]]:
+    """The options with those secrets that only the environment names, and the variables that hold these."""
+    options, moved = dict(given), set()
+    for name, rule in specification.items():
+        if "options" in rule and isinstance(given.get(name, {}), dict):
+            inner, inside = secrets_as_options(rule["options"], given.get(name, {}), environment)
+            if inside:
+                options[name] = inner
+                moved |= inside
+        names = rule["fallback"][1] if rule.get("no_log") and "fallback" in rule else ()
+        for variable in names:
+            if variable in environment:
+                moved.add(variable)
+                options.setdefault(name, environment[variable])
+    return options, moved
 
 
 def plain(value: t.Any) -> t.Any:

@@ -44,10 +44,12 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "iproute2": lambda: bool(shell.find("ip")),
     "busybox": is_dynamic_busybox,
     "wget": lambda: Path("/usr/bin/wget").exists(),
+    # For the tests that work on another host; the lab itself does not use it.
+    "openssh-server": lambda: bool(shell.find("sshd")),
     "mmdebstrap": lambda: bool(shell.find("mmdebstrap")),
 }
 # Services that those packages bring; the lab runs its own instances.
-SERVICES = {"etcd-server": "etcd", "containerd": "containerd"}
+SERVICES = {"etcd-server": "etcd", "containerd": "containerd", "openssh-server": "ssh"}
 
 
 def check_python() -> None:

@@ -2,10 +2,17 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is masked in messages, and what is not."""
+"""What is masked in messages, and what is not; how an orphan notices that it is one."""
 
 from __future__ import annotations
 
+import os
+import pathlib
+import shlex
+import socket
+import subprocess
+import sys
+import time
 import typing as t
 
 import pytest
@@ -100,3 +107,68 @@ def test_a_module_logs_and_returns_its_options_as_they_may_be_shown(
     assert '"length": 1' in printed
     assert "(hidden)" in logged[0]
     assert "qq7" not in printed + str(logged)
+
+
+# A child that waits until its watch says that it is alone; what it saw is written to the file that its argument names.
+CHILD = """
+import pathlib, sys, time
+from ansible_collections.stateful.kube.plugins.module_utils import _task
+{watch}
+told = pathlib.Path(sys.argv[1])
+told.write_text("alone too soon" if alone() else "in company")
+end = time.monotonic() + 20
+while time.monotonic() < end and not alone():
+    time.sleep(0.02)
+told.write_text("alone" if alone() else "noticed nothing")
+"""
+PARENT = CHILD.format(watch="alone = _task.ParentWatch().gone")
+LISTENER = CHILD.format(watch="alone = _task._unheard")
+
+
+def start(words: list[str], **how: t.Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(words, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, **how)
+
+
+def say(told: pathlib.Path, unlike: str = "") -> str:
+    """What the child said last, once it says something else."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end and (not told.exists() or told.read_text() in ("", unlike)):
+        time.sleep(0.02)
+    return told.read_text()
+
+
+def test_a_module_notices_that_the_starter_of_its_session_is_gone(tmp_path: pathlib.Path) -> None:
+    """Its parent, the shell, lives on: that is how a killed ansible-playbook and a closed SSH session look."""
+    told = tmp_path / "told"
+    shell = f"{shlex.join([sys.executable, '-c', PARENT, str(told)])}; true"
+    outer = "import subprocess, sys; subprocess.run(['sh', '-c', sys.argv[1]], start_new_session=True)"
+    starter = start([sys.executable, "-c", outer, shell])
+    assert say(told) == "in company"
+    starter.kill()
+    starter.wait()
+    assert say(told, "in company") == "alone"
+
+
+def test_a_process_notices_that_its_parent_is_gone(tmp_path: pathlib.Path) -> None:
+    told = tmp_path / "told"
+    outer = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    parent = start([sys.executable, "-c", outer, sys.executable, "-c", PARENT, str(told)])
+    assert say(told) == "in company"
+    parent.kill()
+    parent.wait()
+    assert say(told, "in company") == "alone"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_module_notices_that_nobody_reads_its_output(tmp_path: pathlib.Path, kind: str) -> None:
+    told = tmp_path / "told"
+    if kind == "pipe":
+        reader, writer = os.pipe()
+    else:
+        reader, writer = (end.detach() for end in socket.socketpair())
+    child = start([sys.executable, "-c", LISTENER, str(told)], stdout=writer)
+    os.close(writer)
+    assert say(told) == "in company"
+    os.close(reader)
+    assert say(told, "in company") == "alone"
+    assert child.wait() == 0

@@ -60,7 +60,7 @@ def holder() -> t.Iterator[subprocess.Popen[str]]:
     """A process that holds the Lease and renews it until it gets a line, or dies."""
     command = [sys.executable, __file__, KUBECONFIG, NAMESPACE, "hold"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None  # noqa: S101 (for the type checker)
+        assert process.stdout is not None
         process.stdout.readline()
         yield process
         process.send_signal(signal.SIGCONT)
@@ -104,7 +104,7 @@ def held_by_another(cluster: Cluster) -> dict[str, t.Any]:
         )
         time.sleep(1)
         still_waiting = waiting.poll() is None
-        assert process.stdin is not None  # noqa: S101 (for the type checker)
+        assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
         after = waiting.communicate(timeout=60)[0]
@@ -125,15 +125,18 @@ def dead_elsewhere(cluster: Cluster) -> dict[str, t.Any]:
     with holder() as process:
         process.send_signal(signal.SIGSTOP)
         left = there(cluster)
-        assert left is not None  # noqa: S101 (for the type checker)
+        assert left is not None
         elsewhere = json.dumps({**json.loads(Process.this().dump()), "boot": "another host"})
         cluster.merge(
-            *_lease.KIND, left["metadata"]["name"], NAMESPACE, {"metadata": {"annotations": {_lease.PROCESS: elsewhere}}}
+            *_lease.KIND,
+            left["metadata"]["name"],
+            NAMESPACE,
+            {"metadata": {"annotations": {_lease.PROCESS: elsewhere}}},
         )
         outcome = acquire(cluster)
         # It wakes up, and finds out before it changes anything.
         process.send_signal(signal.SIGCONT)
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101 (for the type checker)
+        assert process.stdin is not None and process.stdout is not None
         process.stdin.write("check\n")
         process.stdin.flush()
         return {"outcome": outcome, "woken": process.stdout.readline().strip()}

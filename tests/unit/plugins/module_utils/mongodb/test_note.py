@@ -24,7 +24,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
 )
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan
 
-TARGET = Target("shop", "ns", "shop", root_secret="shop-root")
+TARGET = Target("shop", "ns", "shop", root_secret="shop-root")  # noqa: S106 (a name)
 SET_ID = "64b7f0c2a1d2e3f405060708"
 
 
