@@ -135,11 +135,11 @@ def test_two_restarts_at_once_are_one() -> None:
     world = World(3)
     merge = world.merge
 
-    def overtaken(*args: t.Any) -> None:
+    def overtaken(*args: t.Any, **more: t.Any) -> None:
         world.merge = merge  # type: ignore[method-assign]
         with pytest.raises(Failure, match="Gave up"):
             carry_out(begin(world, "restart", 0), FakeTask())
-        merge(*args)
+        merge(*args, **more)
 
     world.merge = overtaken  # type: ignore[method-assign]
     result = run(world, "restart")
