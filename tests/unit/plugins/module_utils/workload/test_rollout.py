@@ -236,6 +236,16 @@ def test_an_undo_to_any_revision_ends_at_its_template(count: int, rolled: list[s
     assert run(world, "undo", to_revision=number)["changed"] is False
 
 
+def test_the_numbers_of_the_status_alone_do_not_tell_that_a_rollout_is_complete() -> None:
+    world = World(3)
+    world.tick = lambda: None  # type: ignore[method-assign]
+    assert unfinished(seen(world)) is None
+    world.pods[2]["status"] = running("False")
+    assert unfinished(seen(world)) == "2/3 pods ready"
+    world.pods[2]["metadata"]["labels"]["controller-revision-hash"] = "web-2"
+    assert unfinished(seen(world)) == "2/3 pods updated"
+
+
 def test_an_undo_takes_back_no_mere_restart() -> None:
     world = World(2)
     roll_out(world, "wrong")
