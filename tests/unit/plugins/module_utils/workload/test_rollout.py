@@ -199,6 +199,7 @@ def test_with_on_delete_an_idle_pod_of_the_revision_gone_back_to_stays() -> None
     world = World(2, strategy="OnDelete")
     roll_out(world, BROKEN)
     world.pods[1]["status"] = waiting()
+    world.tick = lambda: None  # type: ignore[method-assign]
     assert [step["action"] for step in run(world, "undo", check=True)["plan"]] == ["undo", "hand-back", "wait"]
 
 
