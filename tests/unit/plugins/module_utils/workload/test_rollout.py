@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
-from ansible_collections.stateful.kube.plugins.module_utils._workload._plan import Wish
+from ansible_collections.stateful.kube.plugins.module_utils._workload._plan import Wish, instant
 from ansible_collections.stateful.kube.plugins.module_utils._workload._rollout import Rollout
 from ansible_collections.stateful.kube.plugins.module_utils._workload._state import unfinished
 from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.workload.workloads import (
@@ -344,6 +344,24 @@ def test_an_undo_while_paused_takes_hold_of_the_template_at_once() -> None:
     run(world, "resume")
     world.settle()
     assert (images(world), world.gone) == (["good", "good"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+        ("2026-01-31T13:30:00+01:30", "2026-01-31T12:00:00Z"),
+        ("2026-01-31 12:00:00+00:00", "2026-01-31T12:00:00Z"),  # what YAML makes of one without quotes
+        ("2026-01-31T12:00:00", None),
+        ("noon", None),
+    ],
+)
+def test_points_in_time(text: str, at: t.Optional[str]) -> None:
+    if at:
+        assert instant(text) == at
+        return
+    with pytest.raises(Failure, match="restarted_at: expected a point in time with its zone"):
+        instant(text)
 
 
 @pytest.mark.parametrize(
