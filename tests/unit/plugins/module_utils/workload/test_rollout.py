@@ -247,6 +247,25 @@ def test_the_numbers_of_the_status_alone_do_not_tell_that_a_rollout_is_complete(
     assert unfinished(seen(world)) == "2/3 pods updated"
 
 
+def test_an_undo_is_not_undone_after_a_restart_either() -> None:
+    world = World(2)
+    roll_out(world, BROKEN)
+    run(world, "undo")
+    run(world, "restart")
+    assert run(world, "undo")["plan"] == []
+    roll_out(world, BROKEN)
+    run(world, "undo")
+    assert images(world) == ["good", "good"]
+
+
+@pytest.mark.parametrize("note", ["", "[]", "x", '{"held": "a"}', '{"held": 1, "partition": "x"}'])
+def test_a_note_that_somebody_spoilt_is_none(note: str) -> None:
+    world = World(2)
+    world.edit({"metadata": {"annotations": {"stateful.kube/paused": note, "stateful.kube/restart": note}}})
+    assert run(world, "resume")["changed"] is False
+    assert run(world, "restart")["changed"] is True
+
+
 def test_an_undo_takes_back_no_mere_restart() -> None:
     world = World(2)
     roll_out(world, "wrong")
