@@ -15,8 +15,8 @@ description:
   - Returns for each workload its replicas, revisions, update strategy and pause, its pods with what holds each of them
     back, their claims, the Services that select them, the PodDisruptionBudgets that protect them, and what blocks
     them.
-  - Costs seven list requests for a healthy workload with claims, and for any number of workloads one for each kind of
-    object. Only what is not ready costs more, because events and logs are read then.
+  - Costs seven requests for a healthy workload with claims and Services, and for any number of workloads one for each
+    kind of object. Only what is not ready costs more, because events and logs are read then.
   - A workload that does not exist is no error. What the account may not list is left out with a warning.
 extends_documentation_fragment:
   - stateful.kube._attributes.info_module

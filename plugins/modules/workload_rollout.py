@@ -20,6 +20,9 @@ description:
     recorded as its manager again. So the next apply of the same declaration is in no conflict, and restarts no pod.
   - An action changes what is there now, and no declaration. The next apply of a declaration with another template
     changes it back, also after V(undo). Correct the declaration as well.
+  - The account needs the rights to get and patch the workload, to list pods, and controllerrevisions or (for a
+    Deployment) replicasets, and for V(undo) to delete pods. With the right to watch the workload and pods it waits
+    less, and with the right to list events and get logs it says better what blocks.
 extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection

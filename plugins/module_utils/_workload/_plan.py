@@ -32,6 +32,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._state imp
     PAUSED,
     RECORD,
     RESTARTED_AT,
+    UNDONE,
     Workload,
     ready,
     unfinished,
@@ -86,7 +87,7 @@ def adopt(wish: Wish, seen: Workload) -> Wish:
     A killed run that is started again must not restart what it had restarted, nor two runs at once each other's work.
     """
     record = seen.record
-    begun = record.get("action") == "restart" and record.get("restarted_at") == seen.restarted_at
+    begun = bool(record) and record.get("restarted_at") == seen.restarted_at
     if wish.action != "restart" or wish.restarted_at or not begun or unfinished(seen) is None:
         return wish
     return dataclasses.replace(wish, now=str(seen.restarted_at))
@@ -137,7 +138,7 @@ def _restart(wish: Wish, seen: Workload) -> t.Union[Plan, Refusal]:
     annotations: Object = {}
     if wish.wait and not wish.restarted_at:
         # What a killed run had begun is known by this, and gone on with. It is taken away at the end.
-        annotations = {RECORD: json.dumps({"action": "restart", "restarted_at": at})}
+        annotations = {RECORD: json.dumps({"restarted_at": at})}
     body = {
         "metadata": {"annotations": annotations},
         "spec": {"template": {"metadata": {"annotations": {RESTARTED_AT: at}}}},
@@ -200,16 +201,16 @@ def _undo(wish: Wish, seen: Workload) -> t.Union[Plan, Refusal]:
         return Plan((_wait(seen, f"wait until the controller of {seen} has seen its newest version"),))
     newest = seen.newest
     if newest and _undone(wish, seen, newest):
-        return Plan(tuple(_replace_stuck(seen, newest.name, str(seen.record.get("from")))), _left_behind(seen, newest))
+        return Plan(tuple(_replace_stuck(seen, newest.name, str(seen.undone.get("from")))), _left_behind(seen, newest))
     target = _target(wish, seen, newest)
     if isinstance(target, Refusal):
         return target
     if newest and target.name == newest.name:
         return Plan()
     before = without_nulls(seen.spec["template"])
-    record = {"action": "undo", "from": newest.name if newest else "", "to": target.name, "revision": target.number}
+    record = {"from": newest.name if newest else "", "to": target.name, "revision": target.number}
     live_cause = (seen.live or {})["metadata"].get("annotations", {}).get(CHANGE_CAUSE, "")
-    annotations: Object = {RECORD: json.dumps(record)}
+    annotations: Object = {UNDONE: json.dumps(record)}
     if live_cause != target.cause:
         annotations[CHANGE_CAUSE] = target.cause or None
     body = {"metadata": {"annotations": annotations}, "spec": {"template": merge_patch(before, target.template)}}
@@ -279,8 +280,10 @@ def _same_or_later(there: t.Optional[str], wanted: str) -> bool:
 
 def _undone(wish: Wish, seen: Workload, newest: Revision) -> bool:
     """Whether the template is the outcome of this very wish. Undoing the undo would bring the broken one back."""
-    record = seen.record
-    if record.get("action") != "undo" or record.get("to") != newest.name:
+    record = seen.undone
+    kept = next((one for one in seen.history if one.name == record.get("to")), None)
+    # Restarted since is still undone.
+    if kept is None or _without_restart(kept.template) != _without_restart(newest.template):
         return False
     return wish.to_revision in (None, record.get("revision"), newest.number)
 
@@ -397,7 +400,7 @@ def _wait_and_finish(wish: Wish, seen: Workload, steps: t.Sequence[Step]) -> lis
     elif held:
         found.append(_wait(seen, f"wait until the rollout of {seen} is complete: {held}"))
     record = seen.record
-    noted = record.get("action") == "restart" and record.get("restarted_at") == seen.restarted_at
+    noted = bool(record) and record.get("restarted_at") == seen.restarted_at
     noted = noted or any(
         RECORD in step.data.get("patch", {}).get("metadata", {}).get("annotations", {}) for step in steps
     )

@@ -23,8 +23,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._history i
 
 #: on the template: when its pods were last told to restart (kubectl's own name, so that both see each other's)
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-#: on the workload: what the last restart or undo was about, for a run that goes on with it
-RECORD = "stateful.kube/rollout"
+#: on the workload: the restart that is not complete yet, for a run that goes on with it
+RECORD = "stateful.kube/restart"
+#: on the workload: what the last undo went back from and to, so that nobody undoes it by asking for it again
+UNDONE = "stateful.kube/undone"
 #: on a StatefulSet: the partition to go back to, and the one that holds it
 PAUSED = "stateful.kube/paused"
 
@@ -99,10 +101,14 @@ class Workload:
         return _note(self._annotation((), RECORD))
 
     @property
+    def undone(self) -> Object:
+        return _note(self._annotation((), UNDONE))
+
+    @property
     def pause(self) -> Object:
         """What the pause of a StatefulSet recorded; empty where it is not paused by this collection."""
         note = _note(self._annotation((), PAUSED))
-        return note if "held" in note else {}
+        return note if all(isinstance(note.get(key), int) for key in ("held", "partition")) else {}
 
     @property
     def returning(self) -> bool:

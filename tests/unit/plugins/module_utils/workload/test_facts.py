@@ -67,9 +67,7 @@ def shop(world: World) -> dict[str, list[dict[str, t.Any]]]:
         "statefulsets": [world.live],
         "controllerrevisions": world.revisions,
         "pods": [*pods, stranger],
-        "persistentvolumeclaims": [
-            claim(name) for name in ("data-web-0", "data-web-10", "data-web-1", "data-webber-0")
-        ],
+        "persistentvolumeclaims": [claim(name) for name in ("data-web-0", "data-web-10", "data-web-1", "data-web-old")],
         "services": [
             service("web", {"app": "web"}, "None"),
             service("first", {"statefulset.kubernetes.io/pod-name": "web-0"}, "10.1.0.1"),
@@ -167,6 +165,13 @@ def test_any_number_of_workloads_costs_one_list_a_kind(count: int) -> None:
     connection = Requests(objects)
     assert len(reader(connection).all(("StatefulSet", "Deployment", "DaemonSet"), "", NOW)) == count + 1
     assert len(connection.asked) == 9
+
+
+def test_without_services_and_claims_nobody_asks_for_addresses_and_claims() -> None:
+    world = World(2)
+    connection = Requests({"statefulsets": [world.live], "pods": list(world.pods.values())})
+    (found,) = reader(connection).one("StatefulSet", "web", NOW)
+    assert (found["services"], found["claims"], len(connection.asked)) == ([], [], 5)
 
 
 def test_nothing_there_costs_one_request() -> None:

@@ -22,7 +22,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._managed i
 from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.workload.workloads import merged
 
 MAIN = 'k:{"name":"main"}'
-NOTE: t.Any = {"f:metadata": {"f:annotations": {"f:stateful.kube/rollout": {}}}}
+NOTE: t.Any = {"f:metadata": {"f:annotations": {"f:stateful.kube/undone": {}}}}
 RESTART: t.Any = {
     "f:spec": {"f:template": {"f:metadata": {"f:annotations": {".": {}, "f:kubectl.kubernetes.io/restartedAt": {}}}}}
 }

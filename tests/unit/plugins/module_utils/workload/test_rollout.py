@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
-from ansible_collections.stateful.kube.plugins.module_utils._workload._plan import Wish
+from ansible_collections.stateful.kube.plugins.module_utils._workload._plan import Wish, instant
 from ansible_collections.stateful.kube.plugins.module_utils._workload._rollout import Rollout
 from ansible_collections.stateful.kube.plugins.module_utils._workload._state import unfinished
 from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.workload.workloads import (
@@ -199,6 +199,7 @@ def test_with_on_delete_an_idle_pod_of_the_revision_gone_back_to_stays() -> None
     world = World(2, strategy="OnDelete")
     roll_out(world, BROKEN)
     world.pods[1]["status"] = waiting()
+    world.tick = lambda: None  # type: ignore[method-assign]
     assert [step["action"] for step in run(world, "undo", check=True)["plan"]] == ["undo", "hand-back", "wait"]
 
 
@@ -234,6 +235,35 @@ def test_an_undo_to_any_revision_ends_at_its_template(count: int, rolled: list[s
     assert world.live["spec"]["template"] == wanted
     assert set(images(world)) == {image(wanted)}
     assert run(world, "undo", to_revision=number)["changed"] is False
+
+
+def test_the_numbers_of_the_status_alone_do_not_tell_that_a_rollout_is_complete() -> None:
+    world = World(3)
+    world.tick = lambda: None  # type: ignore[method-assign]
+    assert unfinished(seen(world)) is None
+    world.pods[2]["status"] = running("False")
+    assert unfinished(seen(world)) == "2/3 pods ready"
+    world.pods[2]["metadata"]["labels"]["controller-revision-hash"] = "web-2"
+    assert unfinished(seen(world)) == "2/3 pods updated"
+
+
+def test_an_undo_is_not_undone_after_a_restart_either() -> None:
+    world = World(2)
+    roll_out(world, BROKEN)
+    run(world, "undo")
+    run(world, "restart")
+    assert run(world, "undo")["plan"] == []
+    roll_out(world, BROKEN)
+    run(world, "undo")
+    assert images(world) == ["good", "good"]
+
+
+@pytest.mark.parametrize("note", ["", "[]", "x", '{"held": "a"}', '{"held": 1, "partition": "x"}'])
+def test_a_note_that_somebody_spoilt_is_none(note: str) -> None:
+    world = World(2)
+    world.edit({"metadata": {"annotations": {"stateful.kube/paused": note, "stateful.kube/restart": note}}})
+    assert run(world, "resume")["changed"] is False
+    assert run(world, "restart")["changed"] is True
 
 
 def test_an_undo_takes_back_no_mere_restart() -> None:
@@ -333,6 +363,24 @@ def test_an_undo_while_paused_takes_hold_of_the_template_at_once() -> None:
     run(world, "resume")
     world.settle()
     assert (images(world), world.gone) == (["good", "good"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+        ("2026-01-31T13:30:00+01:30", "2026-01-31T12:00:00Z"),
+        ("2026-01-31 12:00:00+00:00", "2026-01-31T12:00:00Z"),  # what YAML makes of one without quotes
+        ("2026-01-31T12:00:00", None),
+        ("noon", None),
+    ],
+)
+def test_points_in_time(text: str, at: t.Optional[str]) -> None:
+    if at:
+        assert instant(text) == at
+        return
+    with pytest.raises(Failure, match="restarted_at: expected a point in time with its zone"):
+        instant(text)
 
 
 @pytest.mark.parametrize(
