@@ -41,6 +41,24 @@ def test_members_without_a_disk_are_spread_and_move() -> None:
         three.wait_for("a member on every node", lambda: len(set(three.placement(WEB).values())) == 3)
 
 
+@pytest.mark.usefixtures("_web")
+def test_a_node_that_was_stopped_comes_back_with_its_pods() -> None:
+    by_node = {node: pod for pod, node in three.placement(WEB).items()}
+    pod = by_node["node3"]
+    before = three.get("pod", pod)
+    call = ["exec", by_node["node2"], "--", "wget", "--tries=1", "--timeout=2", "--spider"]
+    url = f"http://{before['status']['podIP']}:8080/"
+    assert three.kubectl(*call, url, check=False).returncode == 8, "a peer was not reached before its node was stopped"
+    three.lab("node", "stop", "node3")
+    assert three.run(*three.LAB, "status", check=False).returncode == 1
+    assert three.kubectl(*call, url, check=False).returncode == 4
+
+    three.lab("node", "start", "node3")
+    three.wait_for("the pod to run again", lambda: _restarted(pod, before))
+    assert three.placement(WEB)[pod] == "node3"
+    assert three.kubectl("exec", pod, "--", "true").returncode == 0
+
+
 def test_members_of_a_replica_set_are_spread(trio: three.ReplicaSet) -> None:
     nodes = three.placement(TRIO)
     assert sorted(nodes.values()) == ["node1", "node2", "node3"], nodes
@@ -77,6 +95,17 @@ def test_a_drained_member_waits_for_its_disk(trio: three.ReplicaSet) -> None:
 
 def _all_of(count: int, found: dict[str, str]) -> dict[str, str] | None:
     return found if len(found) == count else None
+
+
+def _restarted(pod: str, before: dict[str, t.Any]) -> bool:
+    """Whether the very same pod is ready in another container than before."""
+    now = three.get("pod", pod)
+    assert now["metadata"]["uid"] == before["metadata"]["uid"]
+    return three.is_ready(now) and _container(now) != _container(before)
+
+
+def _container(pod: dict[str, t.Any]) -> str:
+    return str(pod["status"]["containerStatuses"][0]["containerID"])
 
 
 def _claim(pod: str) -> tuple[str, str]:
