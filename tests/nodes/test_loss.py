@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 
@@ -86,8 +85,8 @@ def test_the_loss_of_the_primarys_node(trio: three.ReplicaSet, fault: str, remed
     assert [line.split(maxsplit=1)[1] for line in states.stdout.splitlines() if line.startswith(node)] == [wrong]
     new = three.wait_for("the others to elect a primary", lambda: trio.primary(others))
     trio.write(new, f"during the {fault}")
-    with pytest.raises(three.Unanswered), contextlib.ExitStack() as stack:
-        stack.enter_context(trio.member(primary)).admin.command("hello")
+    with pytest.raises(three.Unanswered), trio.member(primary) as client:
+        client.admin.command("hello")
 
     three.lab("node", remedy, node)
     check_reunited(trio, [f"before the {fault}", f"during the {fault}"])

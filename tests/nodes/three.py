@@ -115,13 +115,14 @@ class ReplicaSet:
                 yield client
 
     def primary(self, among: t.Sequence[str] = MEMBERS) -> str | None:
-        """The member that takes writes. Believed only when a majority agrees: its own word may be outdated."""
+        """The member that takes writes. Believed only when it sees another one: its own word may be outdated."""
         for pod in among:
             with contextlib.suppress(*Unanswered), self.member(pod) as client:
+                # Just elected it is PRIMARY already, but takes no writes until it has caught up.
+                if not client.admin.command("hello")["isWritablePrimary"]:
+                    continue
                 states = client.admin.command("replSetGetStatus")["members"]
-                own = [each for each in states if each.get("self")]
-                others = [each for each in states if each["health"] and each["stateStr"] == "SECONDARY"]
-                if own[0]["stateStr"] == "PRIMARY" and others:
+                if any(each["health"] and each["stateStr"] == "SECONDARY" for each in states):
                     return pod
         return None
 
