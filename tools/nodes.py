@@ -46,6 +46,8 @@ def main(options: list[str]) -> int:
         "ANSIBLE_COLLECTIONS_PATH": str(tree.link()),
         "ANSIBLE_INVENTORY": str(cluster.INVENTORY),
     }
+    # The tests bring the lab up after each fault, with the nodes that it has.
+    environment.pop("LAB_NODES", None)
     command = [str(cluster.BIN / "pytest"), str(pathlib.Path("tests") / "nodes"), "-v", "--durations=0", *options]
     try:
         return subprocess.run(command, cwd=tree.ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
