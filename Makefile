@@ -48,13 +48,14 @@ ansible-lint: setup
 	@$(CHECK) ansible-lint --offline --strict --nocolor
 
 ruff: setup
-	@$(CHECK) ruff check --quiet --output-format=concise plugins tools tests/unit tests/lab
-	@$(CHECK) ruff format --quiet --check --diff plugins tools tests/unit
+	@$(CHECK) ruff check --quiet --output-format=concise plugins tools tests/unit tests/lab tests/nodes
+	@$(CHECK) ruff format --quiet --check --diff plugins tools tests/unit tests/lab tests/nodes
 
 mypy: setup
 	@cd $(COLLECTIONS) && $(CHECK) mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p ansible_collections.stateful.kube.plugins
 	@MYPYPATH=tools:$(COLLECTIONS) $(CHECK) mypy tools
-	@MYPYPATH=tests/lab $(CHECK) mypy -p lab
+	@MYPYPATH=tests/lab $(CHECK) mypy -p lab -p enforcer
+	@MYPYPATH=tests/nodes:$(COLLECTIONS) $(CHECK) mypy tests/nodes
 
 docs: setup
 	@$(CHECK) antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self --disallow-unknown-collection-refs .
@@ -71,16 +72,19 @@ unit: setup ## Unit and property tests (ARGS="-k planner" to choose)
 lab-check: setup ## The lab's own tests
 	@$(CHECK) pytest -o pythonpath=tests/lab tests/lab/tests $(ARGS)
 
-.PHONY: integration molecule
+.PHONY: integration molecule nodes
 integration: setup ## ansible-test integration on a cluster (ARGS=manifests to choose)
 	@.venv/bin/python tools/integration.py $(ARGS)
 
 molecule: setup ## Each role as a user runs it (ARGS=default to choose)
 	@.venv/bin/python tools/scenarios.py $(ARGS)
 
+nodes: setup ## Spread, drain, partition, policy on the lab with three nodes (ARGS="-k policy" to choose)
+	@.venv/bin/python tools/nodes.py $(ARGS)
+
 ##@ The lab: a real cluster on this machine
 .PHONY: lab lab-down lab-clean lab-env
-lab: setup ## Bring it up; builds it first when it was never built
+lab: setup ## Bring it up (LAB_NODES=3 for three nodes); builds it first when it was never built
 	@tools/setup lab
 	@$(LAB) up
 

@@ -53,7 +53,7 @@ def choose() -> Target:
             "(it goes on where it stopped), or set KUBECONFIG to use a cluster of your own."
         )
     environment = _evaluate(exports())
-    return Target("the lab, a one-node cluster on this machine", True, environment, variables(environment))
+    return Target("the lab on this machine", True, environment, variables(environment))
 
 
 def lab_kubeconfig() -> str:

@@ -32,7 +32,8 @@ def upstream() -> str:
 
 def manifests(settings: Settings, recipes: list[Recipe]) -> str:
     names = {recipe.name: recipe.names[0] for recipe in recipes}
-    paths = [{"node": each.name, "paths": [str(each.volumes)]} for each in settings.nodes]
+    # All nodes that could be, so that one more does not restart the provisioner under those who wait for a volume.
+    paths = [{"node": each.name, "paths": [str(each.volumes)]} for each in settings.possible_nodes]
     values = {
         "api_address": str(CONTROL_PLANE_ADDRESS),
         "api_port": str(API_PORT),
@@ -42,6 +43,7 @@ def manifests(settings: Settings, recipes: list[Recipe]) -> str:
         "coredns_image": names["coredns"],
         "local_path_image": names["local-path-provisioner"],
         "busybox_image": names["busybox"],
+        "first_node": settings.nodes[0].name,
         "volume_paths": json.dumps({"nodePathMap": paths}),
         "volume_paths_digest": files.digest(json.dumps(paths)),
     }
@@ -92,9 +94,13 @@ def forget_nodes(settings: Settings, kubernetes: Path) -> None:
     listed = control_plane.get_object(settings, "/api/v1/nodes") or {}
     known = {path.name for path in (settings.home / "nodes").glob("node*")} - {each.name for each in settings.nodes}
     names = [item["metadata"]["name"] for item in listed.get("items", []) if item["metadata"]["name"] in known]
+    kubectl: list[str | Path] = [kubernetes / "kubectl", f"--kubeconfig={settings.pki / 'admin.conf'}"]
     if names:
-        kubeconfig = settings.pki / "admin.conf"
-        shell.run([kubernetes / "kubectl", f"--kubeconfig={kubeconfig}", "delete", "node", *names], timeout=60)
+        shell.run([*kubectl, "delete", "node", *names], timeout=60)
+    for name in names:
+        # Nobody is left there to report their end, and the garbage collector would think it over for a minute.
+        chosen = ["--all-namespaces", f"--field-selector=spec.nodeName={name}"]
+        shell.run([*kubectl, "delete", "pods", *chosen, "--grace-period=0", "--force"], timeout=60)
 
 
 def is_rolled_out(deployment: dict[str, Any]) -> bool:

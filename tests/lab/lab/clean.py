@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lab import files, lock, mounts, network, node, processes, progress
+from lab import faults, files, lock, mounts, network, node, processes, progress
 from lab.settings import Node, Settings
 
 # Made by `build` and `images`, and the same for every clone of the project.
@@ -41,7 +41,8 @@ def retire_nodes(settings: Settings) -> list[str]:
     retired = []
     for each in surplus:
         found = [alive[name].pid for name in node.process_names(each) if name in alive]
-        if found:
+        if found or network.is_connected(each):
+            faults.thaw(settings, each)
             processes.stop(found)
             node.clear_remains(each)
             network.disconnect(each)
@@ -56,6 +57,9 @@ def stop(settings: Settings) -> bool:
     busy = bool(alive) or any(node.pod_processes(each) for each in nodes) or bool(mounts.below(settings.home))
     if busy:
         with progress.work("stopping the lab", quiet=True):
+            # What stands still does not hear that it is to end.
+            for each in nodes:
+                faults.thaw(settings, each)
             # First whoever would start things anew, then the pods, and last what the pods' end is written to.
             last = ("etcd", "kube-apiserver")
             processes.stop([process.pid for name, process in alive.items() if name not in last])

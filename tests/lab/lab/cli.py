@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import time
@@ -18,13 +19,13 @@ from typing import TYPE_CHECKING
 
 from lab import prerequisites, processes, progress
 from lab.errors import LabError
-from lab.settings import API_PORT, KUBERNETES_VERSION, Settings
+from lab.settings import API_PORT, KUBERNETES_VERSION, MOST_NODES, NODES_VARIABLE, Settings
 
 if TYPE_CHECKING:
     from lab.images import Recipe
 
 DESCRIPTION = """\
-A real one-node Kubernetes on this machine, made from package registries alone. Everything it makes is in
+A real Kubernetes on this machine, made from package registries alone. Everything it makes is in
 ${STATEFUL_LAB_HOME:-/var/lib/stateful-lab}.
 """
 
@@ -57,7 +58,7 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
     settings.home.mkdir(parents=True, exist_ok=True)
     settings = replace(
         settings,
-        node_count=options.nodes or settings.node_count,
+        node_count=options.nodes or asked_by_environment() or settings.node_count,
         audit=options.audit == "on" if options.audit else settings.audit,
     )
     settings.remember()
@@ -89,13 +90,16 @@ def link_tools(settings: Settings, kubernetes: Path) -> None:
 
 def start_cluster(settings: Settings, kubernetes: Path, recipes: list[Recipe]) -> bool:
     """Start all that does not run, side by side where nothing depends on it; whether there was anything to do."""
-    from lab import addons, control_plane, images, network, node
+    from lab import addons, control_plane, faults, images, network, node, policy
 
     network.ensure(settings)
+    changed: list[object] = []
+    for mended in faults.mend(settings):
+        changed.append(mended)
+        progress.say(f"{mended}.")
     names = {recipe.name: recipe.names[0] for recipe in recipes}
     # Small images first: the addons' pods need no more, and start while the large ones are still on their way.
     ordered = sorted(recipes, key=lambda recipe: images.image_file(settings, recipe).stat().st_size)
-    changed: list[object] = []
     with ThreadPoolExecutor() as pool, giving_up_together():
         planes = pool.submit(control_plane.ensure, settings, kubernetes)
         loads: list[Future[None]] = []
@@ -110,6 +114,7 @@ def start_cluster(settings: Settings, kubernetes: Path, recipes: list[Recipe]) -
         applied = pool.submit(addons.ensure, settings, kubernetes, recipes)
         for each in settings.nodes:
             changed.append(node.ensure_kubelet(settings, each, kubernetes))
+            changed.append(policy.ensure(settings, each))
         changed.append(applied.result())
         for each in settings.nodes:
             node.wait_ready(settings, each, kubernetes)
@@ -195,22 +200,43 @@ def environment_commands(settings: Settings, variables: dict[str, str]) -> str:
 
 def status(settings: Settings, options: argparse.Namespace) -> int:
     """tell what runs; the exit code is 0 only when the cluster is up"""
-    from lab import control_plane, node
+    from lab import control_plane, faults, node
 
     alive = processes.running(settings.home)
     names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
     for each in settings.nodes:
-        names += [f"containerd-{each.name}", f"kubelet-{each.name}", f"kube-proxy-{each.name}"]
+        names += reversed(node.process_names(each))
     for name in names:
         print(f"{name:26} {f'process {alive[name].pid}' if name in alive else 'not running'}")
     ready = (settings.pki / "admin.crt").exists() and control_plane.is_ready(settings)
     print(f"{'API server':26} {'ready' if ready else 'not ready'}")
     fine = ready and all(name in alive for name in names)
     for each in settings.nodes:
+        wrong = faults.states(settings, each)
         node_ready = ready and node.is_ready(settings, each)
-        fine = fine and node_ready
-        print(f"{each.name:26} {'Ready' if node_ready else 'not Ready'}")
+        fine = fine and node_ready and not wrong
+        print(f"{each.name:26} {', '.join(wrong) or ('Ready' if node_ready else 'not Ready')}")
     return 0 if fine else 1
+
+
+def node(settings: Settings, options: argparse.Namespace) -> int:
+    """do something to one node: stop, kill, freeze or cut it, and the way back"""
+    from lab import faults
+
+    each = faults.find(settings, options.name)
+    if options.action == "cut":
+        faults.cut(settings, each, [faults.find(settings, name) for name in options.peers])
+    else:
+        faults.ACTIONS[options.action](settings, each)
+    progress.say(f"{each.name}: {', '.join(faults.states(settings, each)) or 'running'}")
+    return 0
+
+
+def console(settings: Settings, options: argparse.Namespace) -> int:
+    """run a command in a pod, past the API server, as at the console of its node; for a node that is cut off"""
+    from lab import console
+
+    return console.run(settings, options.pod, options.words)
 
 
 COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
@@ -219,18 +245,32 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "clean": clean,
     "env": env,
     "status": status,
+    "node": node,
+    "console": console,
     "build": build,
     "images": images,
 }
+# In the order of faults.py, which is imported only when it is needed.
+NODE_ACTIONS = ("stop", "start", "kill", "freeze", "thaw", "cut", "heal")
 # These change something, so only one of them runs at a time, and as root.
-CHANGING = {"up", "down", "clean", "build", "images"}
+CHANGING = {"up", "down", "clean", "node", "build", "images"}
 
 
 def node_count(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= 9:
-        raise argparse.ArgumentTypeError("the lab has between 1 and 9 nodes")
-    return count
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_NODES:
+        raise argparse.ArgumentTypeError(f"the lab has between 1 and {MOST_NODES} nodes, not {text!r}")
+    return int(text)
+
+
+def asked_by_environment() -> int | None:
+    """How many nodes LAB_NODES asks for, as in `LAB_NODES=3 make lab`."""
+    text = os.environ.get(NODES_VARIABLE)
+    if not text:
+        return None
+    try:
+        return node_count(text)
+    except argparse.ArgumentTypeError as error:
+        raise LabError(f"{NODES_VARIABLE} is {text!r}: {error}. Set it to such a number, or unset it.") from error
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -241,16 +281,46 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         if name == "up":
             command.add_argument("--nodes", type=node_count, metavar="N", help="number of nodes (remembered; first 1)")
             command.add_argument("--audit", choices=["on", "off"], help="log requests to the API server (remembered)")
+        if name == "node":
+            command.add_argument("action", choices=NODE_ACTIONS, metavar="ACTION", help=", ".join(NODE_ACTIONS))
+            command.add_argument("name", metavar="NODE")
+            command.add_argument(
+                "--from",
+                action="append",
+                default=[],
+                dest="peers",
+                metavar="NODE",
+                help="with cut: keep it away from this node only; may be repeated",
+            )
+        if name == "console":
+            command.add_argument("pod", metavar="NAMESPACE/POD")
+            command.add_argument(
+                "words", nargs=argparse.REMAINDER, metavar="WORD", help="the command and its arguments"
+            )
         if name == "clean":
             command.add_argument("--keep-built", action="store_true", help="keep built programs and images")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if getattr(options, "peers", None) and options.action != "cut":
+        parser.error("--from goes with `node cut` only")
+    return options
 
 
 def main(arguments: list[str]) -> int:
+    try:
+        code = carry_out(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has seen enough, as in `status | head`. Python must not try to write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def carry_out(arguments: list[str]) -> int:
     options = parse(arguments)
     settings = Settings.from_environment()
     try:
-        if options.command in CHANGING or options.command == "status":
+        if options.command in CHANGING or options.command in ("status", "console"):
             prerequisites.become_root([str(Path(__file__).resolve().parent), *arguments])
         if options.command in CHANGING:
             prerequisites.check_python()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab import files, shell
@@ -18,6 +19,10 @@ FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 # The tables of kube-proxy in nftables mode.
 KUBE_PROXY_TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
 CNI_RESULTS = Path("/var/lib/cni/results")
+# In the network namespace of a node that is cut off, see faults.py.
+CUT_TABLE = "stateful-lab-cut"
+EVERYBODY = "everybody"
+CUT_COMMENT = re.compile(r'drop comment "([^"]+)"')
 POD_NUMBER = re.compile(r"[0-9a-f]{64}")
 
 
@@ -71,10 +76,9 @@ def connect(node: Node, settings: Settings) -> None:
     first = settings.nodes[0]
     if not (NETNS_FOLDER / node.network_namespace).exists():
         ip("netns", "add", node.network_namespace)
-    outer = f"slab-v-{node.name}"
-    if outer not in links():
-        ip("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", node.network_namespace)
-    ip("link", "set", outer, "master", NODE_BRIDGE, "up")
+    if cable(node) not in links():
+        ip("link", "add", cable(node), "type", "veth", "peer", "name", "eth0", "netns", node.network_namespace)
+    ip("link", "set", cable(node), "master", NODE_BRIDGE, "up")
     ip("link", "set", "lo", "up", node=node)
     ip("address", "replace", f"{node.address}/{NODE_NETWORK.prefixlen}", "dev", "eth0", node=node)
     ip("link", "set", "eth0", "up", node=node)
@@ -83,10 +87,65 @@ def connect(node: Node, settings: Settings) -> None:
     shell.run([*inside(node), "sysctl", "-qw", "net.ipv4.ip_forward=1"])
 
 
+def cable(node: Node) -> str:
+    """The end of a node's cable that is in the bridge."""
+    return f"slab-v-{node.name}"
+
+
+def is_connected(node: Node) -> bool:
+    return bool(node.network_namespace) and (NETNS_FOLDER / str(node.network_namespace)).exists()
+
+
 def disconnect(node: Node) -> None:
     ip("route", "delete", str(node.pod_subnet), check=False)
     if node.network_namespace:
+        # By itself it goes a moment after the namespace, and would vanish under a node that is made anew.
+        ip("link", "delete", cable(node), check=False)
         ip("netns", "delete", node.network_namespace, check=False)
+
+
+def plug(node: Node, on: bool) -> None:
+    """Pull the cable of a node that is switched off, or put it back; the machine's own network stays as it is."""
+    if node.network_namespace:
+        ip("link", "set", cable(node), "up" if on else "down")
+
+
+def cut_rules(node: Node, peers: Sequence[Node]) -> str:
+    """Packet rules that drop what comes from some nodes and their pods and what goes there; no peers means all.
+
+    The comment of a rule tells whom it keeps away.
+    """
+    groups = [(peer.name, f"{{ {peer.address}, {peer.pod_subnet} }}") for peer in peers] or [(EVERYBODY, "")]
+    chains: list[str] = []
+    for hook, priority, device, side in (("prerouting", "raw", "iifname", "s"), ("postrouting", "300", "oifname", "d")):
+        rules = [
+            f'{device} "eth0" {f"ip {side}addr {addresses} " if addresses else ""}drop comment "{name}"'
+            for name, addresses in groups
+        ]
+        head = f"type filter hook {hook} priority {priority}; policy accept;"
+        chains += [f"chain {hook} {{", head, *rules, "}"]
+    return "\n".join([f"table inet {CUT_TABLE} {{", *chains, "}", ""])
+
+
+def cut(node: Node, peers: Sequence[Node]) -> None:
+    """Cut a node off, from some more nodes perhaps than it was already."""
+    before = cut_from(node)
+    lacking = [peer for peer in peers if peer.name not in before]
+    if EVERYBODY not in before and (lacking or not peers):
+        shell.run([*inside(node), shell.program("nft"), "-f", "-"], text=cut_rules(node, lacking))
+
+
+def cut_from(node: Node) -> list[str]:
+    """Whom a node is kept away from."""
+    if not is_connected(node):
+        return []
+    command = [*inside(node), shell.program("nft"), "list", "table", "inet", CUT_TABLE]
+    return sorted(set(CUT_COMMENT.findall(shell.run(command, check=False).stdout)))
+
+
+def heal(node: Node) -> None:
+    if cut_from(node):
+        shell.run([*inside(node), shell.program("nft"), "delete", "table", "inet", CUT_TABLE])
 
 
 def ensure_rules() -> None:

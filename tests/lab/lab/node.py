@@ -322,7 +322,7 @@ def remove_shim_sockets() -> None:
 
 def process_names(node: Node) -> list[str]:
     """In the order in which to stop them."""
-    return [f"kubelet-{node.name}", f"kube-proxy-{node.name}", f"containerd-{node.name}"]
+    return [f"{program}-{node.name}" for program in ("kubelet", "kube-proxy", "enforcer", "containerd")]
 
 
 def ensure_containerd(settings: Settings, node: Node, pause_image: str) -> bool:

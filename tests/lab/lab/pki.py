@@ -133,32 +133,43 @@ def make_authority(common_name: str) -> tuple[ec.EllipticCurvePrivateKey, x509.C
     return key, certificate
 
 
-def make_certificate(
-    identity: Identity, authority_key: ec.EllipticCurvePrivateKey, authority: x509.Certificate
-) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    key = ec.generate_private_key(ec.SECP256R1())
+def subject(identity: Identity) -> x509.Name:
     names = [x509.NameAttribute(NameOID.COMMON_NAME, identity.common_name)]
     if identity.organization:
         names.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, identity.organization))
+    return x509.Name(names)
+
+
+def alternatives(identity: Identity) -> list[x509.GeneralName]:
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in identity.dns_names or (identity.name,)]
+    return names + [x509.IPAddress(address) for address in identity.addresses]
+
+
+def use(identity: Identity) -> list[x509.ObjectIdentifier]:
     purposes = []
     if identity.server:
         purposes.append(ExtendedKeyUsageOID.SERVER_AUTH)
     if identity.client:
         purposes.append(ExtendedKeyUsageOID.CLIENT_AUTH)
+    return purposes
+
+
+def make_certificate(
+    identity: Identity, authority_key: ec.EllipticCurvePrivateKey, authority: x509.Certificate
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key = ec.generate_private_key(ec.SECP256R1())
     issuer_identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in identity.dns_names or (identity.name,)]
-    alternatives += [x509.IPAddress(address) for address in identity.addresses]
     certificate = (
-        builder(x509.Name(names), authority.subject)
+        builder(subject(identity), authority.subject)
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(use(identity)), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_identifier), critical=False
         )
-        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.SubjectAlternativeName(alternatives(identity)), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     return key, certificate
@@ -167,6 +178,11 @@ def make_certificate(
 def write_pair(folder: Path, name: str, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
     files.write(folder / f"{name}.key", pem(key), 0o600)
     files.write(folder / f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def copy_pair(folder: Path, name: str, old: Path) -> None:
+    for ending in ("key", "crt"):
+        shutil.copy2(old / f"{name}.{ending}", folder / f"{name}.{ending}")
 
 
 def kubeconfig(server: str, user: str, authority: bytes, certificate: bytes, key: bytes) -> str:
@@ -196,13 +212,35 @@ def plan(settings: Settings) -> str:
     return repr((identities(settings), settings.api_url, settings.node_api_url, 2))
 
 
+def expires_soon(certificate: x509.Certificate) -> bool:
+    return certificate.not_valid_after_utc - datetime.now(UTC) <= RENEWAL
+
+
+def fits(identity: Identity, path: Path) -> bool:
+    """Whether there is a certificate for exactly this identity that lasts.
+
+    A process whose certificate stays need not be started anew when the lab gets one more node.
+    """
+    if not path.exists() or not path.with_suffix(".key").exists():
+        return False
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    return (
+        certificate.subject == subject(identity)
+        and list(names) == alternatives(identity)
+        and list(purposes) == use(identity)
+        and not expires_soon(certificate)
+    )
+
+
 def is_current(settings: Settings) -> bool:
     """Whether the folder holds the certificates of this plan, not about to end."""
     made = settings.pki / "plan"
     if not made.exists() or made.read_text() != plan(settings):
         return False
     certificate = x509.load_pem_x509_certificate((settings.pki / "kube-apiserver.crt").read_bytes())
-    return certificate.not_valid_after_utc - datetime.now(UTC) > RENEWAL
+    return not expires_soon(certificate)
 
 
 def ensure(settings: Settings) -> None:
@@ -231,7 +269,8 @@ def hand_over(path: Path) -> None:
 def make_all(settings: Settings, folder: Path) -> None:
     old = settings.pki if settings.pki.exists() else settings.pki.with_name(".pki.old")
     kept = ("ca.key", "ca.crt", "service-accounts.key", "service-accounts.pub")
-    if all((old / name).exists() for name in kept):
+    has_authority = all((old / name).exists() for name in kept)
+    if has_authority:
         # Tokens and certificates that are in use stay valid when there is one more node.
         for name in kept:
             shutil.copy2(old / name, folder / name)
@@ -248,12 +287,18 @@ def make_all(settings: Settings, folder: Path) -> None:
         files.write(folder / "service-accounts.key", pem(tokens), 0o600)
         files.write(folder / "service-accounts.pub", public)
     authority_text = (folder / "ca.crt").read_bytes()
-    proxy_key, proxy_authority = make_authority(f"{CLUSTER_NAME}-front-proxy-ca")
-    write_pair(folder, "front-proxy-ca", proxy_key, proxy_authority)
-    write_pair(folder, FRONT_PROXY.name, *make_certificate(FRONT_PROXY, proxy_key, proxy_authority))
+    if has_authority and fits(FRONT_PROXY, old / f"{FRONT_PROXY.name}.crt"):
+        for name in ("front-proxy-ca", FRONT_PROXY.name):
+            copy_pair(folder, name, old)
+    else:
+        proxy_key, proxy_authority = make_authority(f"{CLUSTER_NAME}-front-proxy-ca")
+        write_pair(folder, "front-proxy-ca", proxy_key, proxy_authority)
+        write_pair(folder, FRONT_PROXY.name, *make_certificate(FRONT_PROXY, proxy_key, proxy_authority))
     for identity in identities(settings):
-        key, certificate = make_certificate(identity, authority_key, authority)
-        write_pair(folder, identity.name, key, certificate)
+        if has_authority and fits(identity, old / f"{identity.name}.crt"):
+            copy_pair(folder, identity.name, old)
+        else:
+            write_pair(folder, identity.name, *make_certificate(identity, authority_key, authority))
         if identity.client:
             server = settings.api_url if identity.name == "admin" else settings.node_api_url
             content = kubeconfig(

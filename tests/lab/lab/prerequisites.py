@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from lab import machine, node, progress, shell
 from lab.errors import LabError, PrerequisiteError
-from lab.settings import HOME_VARIABLE, MINIMUM_GO, Settings
+from lab.settings import HOME_VARIABLE, MINIMUM_GO, NODES_VARIABLE, Settings
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT = """\
@@ -96,7 +96,11 @@ def become_root(arguments: list[str]) -> None:
             f"user {os.environ.get('USER', os.geteuid())} with {found}",
             "The lab mounts file systems and makes network devices. Run it as root, or allow sudo.",
         )
-    kept = [f"{name}={os.environ[name]}" for name in (HOME_VARIABLE, "GOPROXY", "GOFLAGS") if name in os.environ]
+    kept = [
+        f"{name}={os.environ[name]}"
+        for name in (HOME_VARIABLE, NODES_VARIABLE, "GOPROXY", "GOFLAGS")
+        if name in os.environ
+    ]
     sys.stdout.flush()
     program = [sudo, "env", *kept, f"PATH={shell.search_path()}", sys.executable, *arguments]
     leave(program)

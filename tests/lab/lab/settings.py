@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -16,6 +16,7 @@ from lab import files
 
 SOURCES = Path(__file__).resolve().parent.parent
 HOME_VARIABLE = "STATEFUL_LAB_HOME"
+NODES_VARIABLE = "LAB_NODES"
 DEFAULT_HOME = Path("/var/lib/stateful-lab")
 
 KUBERNETES_VERSION = "v1.34.4"
@@ -32,6 +33,7 @@ POD_NETWORK = IPv4Network("10.244.0.0/16")
 NODE_NETWORK = IPv4Network("10.200.0.0/24")
 CONTROL_PLANE_ADDRESS = IPv4Address("10.200.0.1")
 API_PORT = 6443
+MOST_NODES = 9
 # Not etcd's usual ports: a distribution's own etcd service may be running on those.
 ETCD_PORT = 12379
 ETCD_PEER_PORT = 12380
@@ -91,6 +93,11 @@ class Node:
     @property
     def pod_logs(self) -> Path:
         return self.folder / "pod-logs"
+
+    @property
+    def pod_gateway(self) -> IPv4Address:
+        """The node's address among its pods: the CNI plugin takes the first one."""
+        return self.pod_subnet[1]
 
     @property
     def pod_bridge(self) -> str:
@@ -158,6 +165,11 @@ class Settings:
     def variables(self) -> Path:
         """The lab's image names as a file of Ansible variables."""
         return self.home / "lab-vars.yml"
+
+    @property
+    def possible_nodes(self) -> list[Node]:
+        """All nodes that the lab could have: what names them all need not change when there is one more."""
+        return replace(self, node_count=MOST_NODES).nodes
 
     @cached_property
     def nodes(self) -> list[Node]:

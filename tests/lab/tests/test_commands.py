@@ -56,6 +56,26 @@ def test_env_is_what_a_shell_can_evaluate(settings: Settings) -> None:
     ]
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(settings: Settings) -> None:
+    """As in `status | head`: no traceback, whatever is left to say."""
+    settings.home.mkdir()
+    settings.kubeconfig.write_text("{}")
+    settings.variables.write_text("{}")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as broken:
+        done = subprocess.run(
+            [sys.executable, ENTRY, "env"],
+            env={**os.environ, "STATEFUL_LAB_HOME": str(settings.home)},
+            stdout=broken,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.stderr == ""
+    assert done.returncode == 1
+
+
 def test_options_are_remembered(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     Settings(settings.home, node_count=3, audit=True).remember()
     monkeypatch.setenv("STATEFUL_LAB_HOME", str(settings.home))

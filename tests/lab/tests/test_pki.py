@@ -109,10 +109,34 @@ def test_what_is_current_stays(settings: Settings) -> None:
 
 def test_another_node_gets_a_certificate_of_the_same_authority(settings: Settings) -> None:
     pki.ensure(settings)
-    authority = (settings.pki / "ca.crt").read_bytes()
+    before = {path.name: path.read_bytes() for path in settings.pki.iterdir()}
     pki.ensure(replace(settings, node_count=2))
+    after = {path.name: path.read_bytes() for path in settings.pki.iterdir()}
+    assert set(after) - set(before) == {f"kubelet-node2.{ending}" for ending in ("key", "crt", "conf")}
+    # Everybody else's stay as they were: what is in use is not to be started anew for a neighbour.
+    assert {name for name in before if after[name] != before[name]} == {"plan"}
+
+
+def test_a_certificate_that_is_about_to_end_is_made_anew(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    pki.ensure(settings)
+    before = (settings.pki / "admin.crt").read_bytes()
+    authority = (settings.pki / "ca.crt").read_bytes()
+    monkeypatch.setattr(pki, "RENEWAL", pki.VALIDITY)
+    pki.ensure(settings)
+    assert (settings.pki / "admin.crt").read_bytes() != before
     assert (settings.pki / "ca.crt").read_bytes() == authority
-    assert (settings.pki / "kubelet-node2.conf").exists()
+
+
+def test_a_certificate_for_other_names_is_made_anew(settings: Settings) -> None:
+    pki.ensure(settings)
+    server = pki.identities(settings)[0]
+    path = settings.pki / f"{server.name}.crt"
+    assert pki.fits(server, path)
+    assert not pki.fits(replace(server, dns_names=("localhost",)), path)
+    assert not pki.fits(replace(server, client=True), path)
+    assert not pki.fits(replace(server, common_name="other"), path)
+    path.with_suffix(".key").unlink()
+    assert not pki.fits(server, path)
 
 
 def test_a_half_made_folder_is_made_anew(settings: Settings) -> None:
