@@ -17,18 +17,19 @@ import random
 import shutil
 import sys
 import time
+import traceback
 import typing as t
 
 import cluster
 import mongodb
 import tree
-from harness.trial import Trial
-from harness.verdict import Failed
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from harness.trial import Trial
+from harness.verdict import Failed
 
-APPLICATIONS: dict[str, dict[int, tuple[str, t.Callable[[Trial], None]]]] = {"mongodb": mongodb.SCENARIOS}
+APPLICATIONS = {"mongodb": mongodb.SCENARIOS}
 RESULTS = tree.ROOT / "build" / "faults.json"
 LOGS = tree.ROOT / "build" / "faults"
 
@@ -77,14 +78,17 @@ def examine(name: str, number: int, options: argparse.Namespace, target: cluster
             cluster.BIN / "ansible-playbook",
             folder,
             options,
-            random.Random(options.seed + number),  # noqa: S311 (delays, no secrets)
+            random.Random(options.seed + number),
         )
         passed = True
         try:
             scenario(trial)
-        except (Failed, Failure) as problem:
+        except Exception as problem:
+            # Whatever breaks here is a failure of this scenario, and the others are run all the same.
             passed = False
             trial.note(f"FAILED: {problem}")
+            if not isinstance(problem, (Failed, Failure)):
+                traceback.print_exc()
     took = time.monotonic() - begun
     print(f"--- {name} {number}: {'ok' if passed else 'FAILED'} after {took:.0f} s", flush=True)
     return {

@@ -330,7 +330,8 @@ class _Planner:
             if member is None or (voters_only and not member.votes):
                 continue
             status = view.get(member.host)
-            if status is None or not status.serves:
+            # The primary's word comes from its last heartbeat: of a member that was just lost, it is an old one.
+            if status is None or not status.serves or not self.seen.answer(ordinal).serves:
                 lagging.append(self._lag(ordinal, status))
         primary = self.seen.primary
         if not lagging and primary is not None and self.seen.answers[primary].voting != config.voters:
@@ -340,11 +341,15 @@ class _Planner:
     def _lag(self, ordinal: int, status: t.Optional[MemberStatus]) -> str:
         name, answer = self.target.pod(ordinal), self.seen.answer(ordinal)
         state = status.state if status else "not seen by the primary"
+        if status and status.serves:
+            state = f"{state} by the primary's last heartbeat only"
         reasons = []
         if answer.kind is Kind.UNREACHABLE:
             reasons.append(answer.detail)
         elif answer.kind is Kind.UNINITIALISED:
             reasons.append("its disk is empty, and it waits for the configuration from the primary")
+        elif not answer.state:
+            reasons.append(answer.detail or answer.kind.value)
         elif answer.state and answer.state != state:
             reasons.append(f"{answer.state} by its own word")
         if status and status.message:

@@ -14,10 +14,9 @@ import subprocess
 import time
 import typing as t
 
-from harness.verdict import Failed
-
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from harness.verdict import Failed
 
 # The lab marks its processes in their environment (tests/lab/lab/processes.py).
 MARK = b"STATEFUL_LAB_PROCESS="

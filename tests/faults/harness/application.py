@@ -10,9 +10,8 @@ import abc
 import re
 import typing as t
 
-from harness.writer import Session
-
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
+from harness.writer import Session
 
 
 class Application(abc.ABC):

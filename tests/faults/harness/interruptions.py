@@ -24,9 +24,11 @@ MEET_WITHIN = 3.0
 class At(Gate):
     """Does something once: right before a certain change is made, or after it and before the run learns of it."""
 
-    def __init__(self, number: int, moment: str, happen: t.Callable[[], bool]) -> None:
-        """``happen`` tells whether the change may go on."""
-        self._number = number
+    def __init__(self, which: t.Union[int, str], moment: str, happen: t.Callable[[], bool]) -> None:
+        """``which``: the change of this number, or the first one of this kind. ``happen``: whether it may go on."""
+        self._which = which
+        self._lock = threading.Lock()
+        self._begun = False
         self._moment = moment
         self._happen = happen
         self._done: concurrent.futures.Future[Change] = concurrent.futures.Future()
@@ -38,8 +40,10 @@ class At(Gate):
         return self._moment != AFTER or self._pass(change)
 
     def _pass(self, change: Change) -> bool:
-        if change.number != self._number:
-            return True
+        with self._lock:
+            if self._begun or self._which not in (change.number, change.what):
+                return True
+            self._begun = True
         try:
             goes_on = self._happen()
         except BaseException as problem:
@@ -53,7 +57,7 @@ class At(Gate):
         try:
             return self._done.result(timeout=REACHED_WITHIN)
         except concurrent.futures.TimeoutError:
-            raise Failed(f"The run did not come to its change number {self._number}.") from None
+            raise Failed(f"The run did not come to its change {self._which}.") from None
 
 
 class Kill(At):

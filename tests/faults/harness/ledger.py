@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import time
@@ -59,4 +60,4 @@ def lost(entries: t.Iterable[Entry], present: t.Collection[int]) -> list[int]:
 def longest_gap(entries: t.Sequence[Entry], end: float) -> float:
     """The longest time in seconds without an acknowledgement, from the first one to the end of writing."""
     times = [*sorted(entry.at for entry in entries), end]
-    return max((after - before for before, after in zip(times, times[1:], strict=False)), default=0.0)
+    return max((after - before for before, after in itertools.pairwise(times)), default=0.0)

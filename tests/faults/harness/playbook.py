@@ -20,6 +20,8 @@ from harness.verdict import Failed
 
 # Seconds that a worker without its playbook may go on: it ends the step that it is in, and takes no other.
 ORPHAN = 20
+# Seconds that its output is waited for after its end: an orphan may hold it open.
+LAST_WORDS = 10
 WORKER, PLAYBOOK, BOTH = "worker", "playbook", "both"
 
 
@@ -61,14 +63,19 @@ class Run:
     def status(self) -> t.Optional[int]:
         return self._process.returncode
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def wait(self, seconds: float) -> Run:
         """Wait for its end. Raises Failed, and ends it, when that does not come."""
         try:
             self._process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             self.kill(BOTH)
+            self._process.wait()
             raise Failed(f"The run did not end within {seconds:.0f} s; its last words: {self.tail()}") from None
-        self._reader.join(timeout=10)
+        self._reader.join(timeout=LAST_WORDS)
         self.seconds = time.monotonic() - self._begun
         return self
 

@@ -82,7 +82,7 @@ def upstream(kubeconfig: str) -> Upstream:
 
 
 class Proxy:
-    """Use it as a context manager; give ``kubeconfig`` to the run. One run at a time, or several that count together."""
+    """Use it as a context manager, and give ``kubeconfig`` to the run; several runs are counted together."""
 
     def __init__(self, server: Upstream, folder: pathlib.Path, commands: re.Pattern[bytes]) -> None:
         self._server = server
@@ -191,7 +191,7 @@ class Proxy:
             return
         finally:
             for end in (near, far):
-                if end:
+                if end is not None:
                     with self._lock:
                         self._open.discard(end)
                     _shut(end)

@@ -14,6 +14,8 @@ import random
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from harness import ledger
 from harness.application import Application
 from harness.ledger import Ledger
@@ -21,9 +23,6 @@ from harness.playbook import Run
 from harness.proxy import Proxy, upstream
 from harness.verdict import Failed, check
 from harness.writer import Writer
-
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 
 # Seconds.
 RUN_MAY_TAKE = 400

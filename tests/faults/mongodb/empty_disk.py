@@ -49,9 +49,13 @@ def _peers_hold_the_set(trial: Trial, application: ReplicaSet, proxy: Proxy) -> 
 def _nobody_to_ask(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
     """Only pod 0 can run, and its disk is empty; first the set id is recorded, then not even that."""
     trial.say("now pod 0 loses its disk once more, and no other pod can start")
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "faults"}}
-    quota["metadata"]["namespace"] = application.namespace
-    trial.api.apply({**quota, "spec": {"hard": {"pods": "1"}}}, manager="faults")
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "faults", "namespace": application.namespace},
+        "spec": {"hard": {"pods": "1"}},
+    }
+    trial.api.apply(quota, manager="faults")
     recorded = application.recorded()
     trial.delete_pods(application.namespace, PODS[1:])
     claim = _lose(trial, application, PODS[:1])

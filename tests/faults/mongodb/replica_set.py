@@ -15,15 +15,15 @@ import urllib.parse
 
 import pymongo
 import pymongo.errors
+from pymongo.read_concern import ReadConcern
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from harness import objects
 from harness.application import Application
 from harness.verdict import Failed
 from harness.writer import NotWritten
-from pymongo.read_concern import ReadConcern
-
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import Tunnel
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 
 NAME = "shop"
 MEMBERS = 3
@@ -186,7 +186,7 @@ class Session:
             socketTimeoutMS=2 * WRITE_TIMEOUT,
             # A write that is repeated behind our back could be acknowledged later than it is counted.
             retryWrites=False,
-            **({**login, "authSource": "admin"} if login else {}),
+            **t.cast("dict[str, t.Any]", {**login, "authSource": "admin"} if login else {}),
         )
 
     def takes_writes(self) -> bool:
