@@ -86,6 +86,7 @@ CHECKS = (
     Part("unit", 10, _totals),
     Part("mypy", 5, _one),
     Part("lab-check", 5, _totals),
+    Part("faults-check", 5, _totals),
     Part("docs", 5, _one),
     Part("changelog", 2, _one),
     Part("ruff", 2, _one),
@@ -94,6 +95,7 @@ LAB = Part("lab", 25, _one)
 ON_A_CLUSTER = (
     Part("integration", 15, _totals),
     Part("molecule", 15, _totals),
+    Part("faults-short", 15, _totals),
 )
 
 
@@ -192,7 +194,7 @@ def on_a_cluster() -> list[Outcome]:
     if not os.environ.get("KUBECONFIG"):
         outcomes.append(in_sight(LAB))
         if outcomes[0].status:
-            say("There is no cluster: integration and molecule were not run and count as failed.")
+            say("There is no cluster: integration, molecule and faults were not run and count as failed.")
             return outcomes + [Outcome(part, 1, 0, Count(failed=1)) for part in ON_A_CLUSTER]
     outcomes += [in_sight(part) for part in ON_A_CLUSTER]
     if os.environ.get("CI") and outcomes[0].part is LAB:

@@ -347,7 +347,9 @@ class _Planner:
         if answer.kind is Kind.UNREACHABLE:
             reasons.append(answer.detail)
         elif answer.kind is Kind.UNINITIALISED:
-            reasons.append("its disk is empty, and it waits for the configuration from the primary")
+            reasons.append(
+                f"its disk is empty, and it waits for the configuration from the primary{self._primary_name()}"
+            )
         elif not answer.state:
             reasons.append(answer.detail or answer.kind.value)
         elif answer.state and answer.state != state:
@@ -355,6 +357,13 @@ class _Planner:
         if status and status.message:
             reasons.append(status.message)
         return f"{name} is {state} ({', '.join(reasons)})" if reasons else f"{name} is {state}"
+
+    def _primary_name(self) -> str:
+        """Under which name a joining member asks the primary: if that does not resolve there, nobody else says so."""
+        primary = self.seen.primary
+        if primary is None:
+            return ""
+        return f" under the name {self.target.host(primary, self.seen)}, which has to resolve and answer in its pod"
 
     def _states(self) -> str:
         said = []

@@ -27,20 +27,25 @@ STRATEGIC = "application/strategic-merge-patch+json"
 class Record:
     """``pod.service.namespace.svc.…`` of one pod."""
 
-    def __init__(self, api: Cluster, namespace: str, service: str, pod: str, domain: str = "cluster.local") -> None:
-        self.name = f"{pod}.{service}.{namespace}.svc.{domain}"
+    def __init__(self, api: Cluster, namespace: str, service: str, pod: str, everywhere: bool) -> None:
+        """``everywhere``: in its own pod too, and not only in the others."""
+        self.name = f"{pod}.{service}.{namespace}.svc.cluster.local"
         self._api = api
         self._namespace = namespace
         self._service = service
         self._pod = pod
+        self._everywhere = everywhere
 
     def withhold(self, container: str) -> None:
-        """Return once the name resolves nowhere: not in other pods, not in its own. ``container`` runs `getent`."""
+        """Return once the name does not resolve any more. ``container`` has a `getent`."""
         pods = self._pods()
         for pod in pods:
             self._label(pod, pod != self._pod)
         self._select(LABEL, "true")
-        self._forget_hosts(container)
+        if self._everywhere:
+            self._forget_hosts(container)
+        else:
+            pods.remove(self._pod)
         until = time.monotonic() + GONE_WITHIN
         while found := [pod for pod in pods if self._resolves(pod, container)]:
             if time.monotonic() > until:
