@@ -346,24 +346,22 @@ class _Planner:
         reasons = []
         if answer.kind is Kind.UNREACHABLE:
             reasons.append(answer.detail)
-        elif answer.kind is Kind.UNINITIALISED:
+        elif status and not status.healthy:
+            # It answers here, through its pod. The server's own words name the name at first, and later do not.
             reasons.append(
-                f"its disk is empty, and it waits for the configuration from the primary{self._primary_name()}"
+                f"the primary gets no answer under the name {status.host}, which must resolve and lead to it"
             )
+        elif answer.kind is Kind.UNINITIALISED:
+            primary = self.seen.primary
+            source = self.target.host(primary, self.seen) if primary is not None else "the primary"
+            reasons.append(f"it has no configuration and waits for that of {source}, a name that must resolve in it")
         elif not answer.state:
             reasons.append(answer.detail or answer.kind.value)
-        elif answer.state and answer.state != state:
+        elif answer.state != state:
             reasons.append(f"{answer.state} by its own word")
         if status and status.message:
             reasons.append(status.message)
-        return f"{name} is {state} ({', '.join(reasons)})" if reasons else f"{name} is {state}"
-
-    def _primary_name(self) -> str:
-        """Under which name a joining member asks the primary: if that does not resolve there, nobody else says so."""
-        primary = self.seen.primary
-        if primary is None:
-            return ""
-        return f" under the name {self.target.host(primary, self.seen)}, which has to resolve and answer in its pod"
+        return f"{name} is {state} ({'; '.join(reasons)})" if reasons else f"{name} is {state}"
 
     def _states(self) -> str:
         said = []

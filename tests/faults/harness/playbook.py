@@ -88,8 +88,8 @@ class Run:
     @property
     def message(self) -> str:
         """What the failed task said, in one line."""
-        found = re.search(r'"msg": "((?:[^"\\]|\\.)*)"|\[ERROR\]: (.*)', self.output)
-        return (found.group(1) or found.group(2)) if found else self.tail()
+        found = re.findall(r"\[ERROR\]: (.*)", self.output) or re.findall(r'"msg": "((?:[^"\\]|\\.)*)"', self.output)
+        return str(found[-1]) if found else self.tail()
 
     def recap(self, word: str) -> int:
         found = re.search(rf"\b{word}=(\d+)", self.output)

@@ -62,7 +62,7 @@ def _nobody_to_ask(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
     _wait_for_disk(trial, application, claim)
     _wait_until_uninitialised(application)
     for annotation in (recorded, None):
-        _annotate(trial, application, annotation)
+        _annotate(trial, application, SET_ID_ANNOTATION, annotation)
         proxy.watch()
         run = trial.play(application, proxy, mongodb_wait_timeout=SHORT)
         check(run.status, "The run ends well although no member of the set could be asked.")
@@ -76,6 +76,8 @@ def _nobody_to_ask(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
         trial.note(f"peers stopped, {known}: no initiation, the run says: {run.message[:300]}")
     trial.say("the other pods may start again")
     trial.api.delete("v1", "ResourceQuota", "faults", application.namespace)
+    # The controller tries less and less often, and looks at once when its object changes.
+    _annotate(trial, application, "faults.stateful.kube/look", "again")
     trial.play(application, proxy).expect_success("The run after the peers came back")
     _no_initiation(proxy)
 
@@ -121,8 +123,8 @@ def _wait_until_uninitialised(application: ReplicaSet) -> None:
     raise Failed(f"{PODS[0]} does not say that it has no configuration.")
 
 
-def _annotate(trial: Trial, application: ReplicaSet, value: t.Optional[str]) -> None:
-    patch = {"metadata": {"annotations": {SET_ID_ANNOTATION: value}}}
+def _annotate(trial: Trial, application: ReplicaSet, key: str, value: t.Optional[str]) -> None:
+    patch = {"metadata": {"annotations": {key: value}}}
     trial.api.merge("apps/v1", "StatefulSet", NAME, application.namespace, patch)
 
 
