@@ -343,7 +343,7 @@ class _Planner:
         state = status.state if status else "not seen by the primary"
         if status and status.serves:
             state = f"{state} by the primary's last heartbeat only"
-        reasons = []
+        reasons = ["its disk is empty"] if answer.kind is Kind.UNINITIALISED else []
         if answer.kind is Kind.UNREACHABLE:
             reasons.append(answer.detail)
         elif status and not status.healthy:
@@ -354,7 +354,7 @@ class _Planner:
         elif answer.kind is Kind.UNINITIALISED:
             primary = self.seen.primary
             source = self.target.host(primary, self.seen) if primary is not None else "the primary"
-            reasons.append(f"it has no configuration and waits for that of {source}, a name that must resolve in it")
+            reasons.append(f"it waits for the configuration from {source}, a name that must resolve in its pod")
         elif not answer.state:
             reasons.append(answer.detail or answer.kind.value)
         elif answer.state != state:

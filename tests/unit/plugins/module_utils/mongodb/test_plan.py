@@ -124,7 +124,7 @@ def test_two_votes_out_of_three_are_not_formed_yet() -> None:
     ("own", "why"),
     [
         (Answer(Kind.UNREACHABLE, "its pod does not run"), "its pod does not run"),
-        (EMPTY, f"it has no configuration and waits for that of {host(0)}"),
+        (EMPTY, f"its disk is empty; it waits for the configuration from {host(0)}"),
         (Answer(Kind.REFUSED, "it does not let in user root"), "it does not let in user root"),
         (member("STARTUP2", config(3), Kind.NO_USER), "STARTUP2 by its own word"),
         (member("STARTUP2", config(3)), "STARTUP2 by its own word"),
