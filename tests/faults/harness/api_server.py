@@ -11,6 +11,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import threading
 import time
 import typing as t
 
@@ -25,10 +26,15 @@ READY_WITHIN = 90
 
 
 class ApiServer:
-    """A process of the lab on this machine."""
+    """A process of the lab on this machine. One object restarts it once."""
 
     def __init__(self, pid: int) -> None:
-        self._pid = pid
+        self.pid = pid
+        self._gone = threading.Event()
+
+    def wait_until_gone(self) -> None:
+        """Return once a restart has killed it."""
+        self._gone.wait(timeout=10)
 
     @classmethod
     def find(cls) -> t.Optional[ApiServer]:
@@ -43,12 +49,13 @@ class ApiServer:
 
     def restart(self, api: Cluster, away: float) -> None:
         """Kill it, leave it dead for some seconds, start it with the same words, and wait until it is ready."""
-        proc = pathlib.Path(f"/proc/{self._pid}")
+        proc = pathlib.Path(f"/proc/{self.pid}")
         words = [os.fsdecode(word) for word in (proc / "cmdline").read_bytes().split(b"\0")[:-1]]
         pairs = (os.fsdecode(entry).partition("=") for entry in (proc / "environ").read_bytes().split(b"\0") if entry)
         environment = {name: value for name, _sign, value in pairs}
         folder, log = (proc / "cwd").readlink(), (proc / "fd" / "1").readlink()
-        os.kill(self._pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
+        self._gone.set()
         try:
             time.sleep(away)
         finally:
@@ -62,7 +69,7 @@ class ApiServer:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            self._pid = started.pid
+            self.pid = started.pid
         until = time.monotonic() + READY_WITHIN
         while time.monotonic() < until:
             with contextlib.suppress(Failure):

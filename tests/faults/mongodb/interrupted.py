@@ -7,9 +7,8 @@
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import itertools
-import threading
-import time
 import typing as t
 
 from harness import objects
@@ -127,20 +126,25 @@ def _cut_off(trial: Trial, proxy: Proxy, reference: Reference) -> None:
             return False
 
         _without_server(trial, proxy, reference, number, moment, cut, f"API server out of reach for {AWAY:.0f} s")
-    server = ApiServer.find()
-    if server is None or trial.options.short:
-        return
-    for number, moment in ((3, AFTER), (count - 4, BEFORE), (count, AFTER)):
-        restarts: list[threading.Thread] = []
+    for number, moment in () if trial.options.short else ((3, AFTER), (count - 4, BEFORE), (count, AFTER)):
+        server = ApiServer.find()
+        if server is None:
+            trial.note("no API server of the lab on this machine, so none was killed")
+            return
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+            restarts: list[concurrent.futures.Future[None]] = []
 
-        def kill(server: ApiServer = server, restarts: list[threading.Thread] = restarts) -> bool:
-            restarts.append(threading.Thread(target=server.restart, args=(trial.api, AWAY)))
-            restarts[0].start()
-            time.sleep(0.2)
-            return False
+            def kill(
+                server: ApiServer = server,
+                pool: concurrent.futures.Executor = pool,
+                restarts: list[concurrent.futures.Future[None]] = restarts,
+            ) -> bool:
+                restarts.append(pool.submit(server.restart, trial.api, AWAY))
+                server.wait_until_gone()
+                return False
 
-        _without_server(trial, proxy, reference, number, moment, kill, "API server killed and started again")
-        restarts[0].join()
+            _without_server(trial, proxy, reference, number, moment, kill, "API server killed and started again")
+            restarts[0].result()
 
 
 def _without_server(
