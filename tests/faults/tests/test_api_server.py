@@ -15,6 +15,7 @@ import types
 import typing as t
 
 import pytest
+
 from harness.api_server import ApiServer
 
 PROGRAM = "import os, time; print('started', flush=True); time.sleep(60)"
