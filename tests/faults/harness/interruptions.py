@@ -16,7 +16,7 @@ from harness.verdict import Failed
 
 BEFORE, AFTER = "before", "after"
 # Seconds in which a run has to reach the change at which something is to happen.
-REACHED_WITHIN = 180
+REACHED_WITHIN = 120
 # Seconds that a change waits for the same one of another run.
 MEET_WITHIN = 3.0
 
