@@ -41,21 +41,22 @@ setup: ## Make or refresh .venv
 check: setup ## Everything that needs no cluster
 	@.venv/bin/python tools/run.py check
 
-.PHONY: lint ansible-lint ruff mypy docs changelog sanity unit lab-check
+.PHONY: lint ansible-lint ruff mypy docs changelog sanity unit lab-check faults-check
 lint: ansible-lint ruff mypy docs changelog ## ansible-lint, ruff, mypy, documentation, changelog
 
 ansible-lint: setup
 	@$(CHECK) ansible-lint --offline --strict --nocolor
 
 ruff: setup
-	@$(CHECK) ruff check --quiet --output-format=concise plugins tools tests/unit tests/lab tests/nodes
-	@$(CHECK) ruff format --quiet --check --diff plugins tools tests/unit tests/lab tests/nodes
+	@$(CHECK) ruff check --quiet --output-format=concise plugins tools tests/unit tests/integration tests/lab tests/nodes tests/faults
+	@$(CHECK) ruff format --quiet --check --diff plugins tools tests/unit tests/integration tests/lab tests/nodes tests/faults
 
 mypy: setup
 	@cd $(COLLECTIONS) && $(CHECK) mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p ansible_collections.stateful.kube.plugins
 	@MYPYPATH=tools:$(COLLECTIONS) $(CHECK) mypy tools
 	@MYPYPATH=tests/lab $(CHECK) mypy -p lab -p enforcer
 	@MYPYPATH=tests/nodes:$(COLLECTIONS) $(CHECK) mypy tests/nodes
+	@MYPYPATH=tests/faults:tools:$(COLLECTIONS) $(CHECK) mypy tests/faults
 
 docs: setup
 	@$(CHECK) antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self --disallow-unknown-collection-refs .
@@ -72,7 +73,11 @@ unit: setup ## Unit and property tests (ARGS="-k planner" to choose)
 lab-check: setup ## The lab's own tests
 	@$(CHECK) pytest -o pythonpath=tests/lab tests/lab/tests $(ARGS)
 
-.PHONY: integration molecule nodes
+faults-check: setup ## The fault harness's own tests
+	@$(CHECK) pytest -o pythonpath="tests/faults tools build/collections" tests/faults/tests $(ARGS)
+
+##@ With a cluster: the one KUBECONFIG names, or the lab
+.PHONY: integration molecule nodes faults faults-short
 integration: setup ## ansible-test integration on a cluster (ARGS=manifests to choose)
 	@.venv/bin/python tools/integration.py $(ARGS)
 
@@ -81,6 +86,12 @@ molecule: setup ## Each role as a user runs it (ARGS=default to choose)
 
 nodes: setup ## Spread, drain, partition, policy on the lab with three nodes (ARGS="-k policy" to choose)
 	@.venv/bin/python tools/nodes.py $(ARGS)
+
+faults: setup ## Faults, a continuous writer, and what was lost (ARGS="mongodb 3" to choose)
+	@PYTHONPATH=tests/faults:tools:$(COLLECTIONS) .venv/bin/python tests/faults/run.py $(ARGS)
+
+faults-short: setup ## A few points of each fault: what make test runs
+	@PYTHONPATH=tests/faults:tools:$(COLLECTIONS) .venv/bin/python tests/faults/run.py --short $(ARGS)
 
 ##@ The lab: a real cluster on this machine
 .PHONY: lab lab-down lab-clean lab-env

@@ -86,6 +86,7 @@ CHECKS = (
     Part("unit", 10, _totals),
     Part("mypy", 5, _one),
     Part("lab-check", 5, _totals),
+    Part("faults-check", 5, _totals),
     Part("docs", 5, _one),
     Part("changelog", 2, _one),
     Part("ruff", 2, _one),
@@ -94,6 +95,8 @@ LAB = Part("lab", 25, _one)
 ON_A_CLUSTER = (
     Part("integration", 15, _totals),
     Part("molecule", 15, _totals),
+    Part("faults-short", 15, _totals),
+    # Last, because it gives the lab more nodes and takes them away again.
     Part("nodes", 15, _totals),
 )
 

@@ -330,7 +330,8 @@ class _Planner:
             if member is None or (voters_only and not member.votes):
                 continue
             status = view.get(member.host)
-            if status is None or not status.serves:
+            # The primary's word comes from its last heartbeat: of a member that was just lost, it is an old one.
+            if status is None or not status.serves or not self.seen.answer(ordinal).serves:
                 lagging.append(self._lag(ordinal, status))
         primary = self.seen.primary
         if not lagging and primary is not None and self.seen.answers[primary].voting != config.voters:
@@ -340,16 +341,27 @@ class _Planner:
     def _lag(self, ordinal: int, status: t.Optional[MemberStatus]) -> str:
         name, answer = self.target.pod(ordinal), self.seen.answer(ordinal)
         state = status.state if status else "not seen by the primary"
-        reasons = []
+        if status and status.serves:
+            state = f"{state} by the primary's last heartbeat only"
+        reasons = ["its disk is empty"] if answer.kind is Kind.UNINITIALISED else []
         if answer.kind is Kind.UNREACHABLE:
             reasons.append(answer.detail)
+        elif status and not status.healthy:
+            # It answers here, through its pod. The server's own words name the name at first, and later do not.
+            reasons.append(
+                f"the primary gets no answer under the name {status.host}, which must resolve and lead to it"
+            )
         elif answer.kind is Kind.UNINITIALISED:
-            reasons.append("its disk is empty, and it waits for the configuration from the primary")
-        elif answer.state and answer.state != state:
+            primary = self.seen.primary
+            source = self.target.host(primary, self.seen) if primary is not None else "the primary"
+            reasons.append(f"it waits for the configuration from {source}, a name that must resolve in its pod")
+        elif not answer.state:
+            reasons.append(answer.detail or answer.kind.value)
+        elif answer.state != state:
             reasons.append(f"{answer.state} by its own word")
         if status and status.message:
             reasons.append(status.message)
-        return f"{name} is {state} ({', '.join(reasons)})" if reasons else f"{name} is {state}"
+        return f"{name} is {state} ({'; '.join(reasons)})" if reasons else f"{name} is {state}"
 
     def _states(self) -> str:
         said = []

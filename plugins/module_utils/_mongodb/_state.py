@@ -112,6 +112,11 @@ class Answer:
     def set_id(self) -> str:
         return self.config.set_id if self.config else ""
 
+    @property
+    def serves(self) -> bool:
+        """By its own word, and to those who log in."""
+        return self.kind is Kind.MEMBER and self.state in (PRIMARY, SECONDARY)
+
     def status(self, host: str) -> t.Optional[MemberStatus]:
         return next((status for status in self.statuses if status.host == host), None)
 

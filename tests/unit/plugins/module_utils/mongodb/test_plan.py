@@ -120,6 +120,36 @@ def test_two_votes_out_of_three_are_not_formed_yet() -> None:
     assert steps(Desired(3), seen({0: joining, 1: member("SECONDARY", its), 2: member("SECONDARY", its)})) == ["wait"]
 
 
+@pytest.mark.parametrize(
+    ("own", "why"),
+    [
+        (Answer(Kind.UNREACHABLE, "its pod does not run"), "its pod does not run"),
+        (EMPTY, f"its disk is empty; it waits for the configuration from {host(0)}"),
+        (Answer(Kind.REFUSED, "it does not let in user root"), "it does not let in user root"),
+        (member("STARTUP2", config(3), Kind.NO_USER), "STARTUP2 by its own word"),
+        (member("STARTUP2", config(3)), "STARTUP2 by its own word"),
+        (member("SECONDARY", config(3), Kind.NO_USER), None),
+    ],
+)
+def test_a_member_that_was_just_lost_is_not_taken_for_serving(own: Answer, why: t.Optional[str]) -> None:
+    """The primary believes in it until the next heartbeat fails."""
+    its = config(3)
+    found = plan(TARGET, Desired(3), seen({0: member("PRIMARY", its), 1: member("SECONDARY", its), 2: own}))
+    assert isinstance(found, Plan)
+    assert [step.action for step in found.steps] == ["wait"]
+    assert "shop-2 is SECONDARY by the primary's last heartbeat only" in found.steps[0].sentence
+    assert (why or "") in found.steps[0].sentence
+
+
+@pytest.mark.parametrize("own", [EMPTY, member("SECONDARY", config(3)), member("STARTUP2", config(3), Kind.NO_USER)])
+def test_a_name_under_which_the_primary_gets_no_answer_is_named(own: Answer) -> None:
+    its = config(3)
+    answers = {0: member("PRIMARY", its, down=[2]), 1: member("SECONDARY", its), 2: own}
+    found = plan(TARGET, Desired(3), seen(answers))
+    assert isinstance(found, Plan)
+    assert f"the primary gets no answer under the name {host(2)}" in found.steps[0].sentence
+
+
 def test_ordinals_are_numbers() -> None:
     options = {ordinal: MemberOptions(priority=0, votes=0) for ordinal in range(7, 12)}
     its = config(7)

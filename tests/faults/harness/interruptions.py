@@ -1,0 +1,96 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a scenario lets happen at a change: the run is killed, the API server goes away, two runs meet."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import typing as t
+
+from harness.playbook import Run
+from harness.proxy import Change, Gate
+from harness.verdict import Failed
+
+BEFORE, AFTER = "before", "after"
+# Seconds in which a run has to reach the change at which something is to happen.
+REACHED_WITHIN = 120
+# Seconds that a change waits for the same one of another run.
+MEET_WITHIN = 3.0
+
+
+class At(Gate):
+    """Does something once: right before a certain change is made, or after it and before the run learns of it."""
+
+    def __init__(self, which: t.Union[int, str], moment: str, happen: t.Callable[[], bool]) -> None:
+        """``which``: the change of this number, or the first one of this kind. ``happen``: whether it may go on."""
+        self._which = which
+        self._lock = threading.Lock()
+        self._begun = False
+        self._moment = moment
+        self._happen = happen
+        self._done: concurrent.futures.Future[Change] = concurrent.futures.Future()
+
+    def before(self, change: Change) -> bool:
+        return self._moment != BEFORE or self._pass(change)
+
+    def after(self, change: Change) -> bool:
+        return self._moment != AFTER or self._pass(change)
+
+    def _pass(self, change: Change) -> bool:
+        with self._lock:
+            if self._begun or self._which not in (change.number, change.what):
+                return True
+            self._begun = True
+        try:
+            goes_on = self._happen()
+        except BaseException as problem:
+            self._done.set_exception(problem)
+            return False
+        self._done.set_result(change)
+        return goes_on
+
+    def wait(self) -> Change:
+        """Wait until it happened, and return the change at which it did."""
+        try:
+            return self._done.result(timeout=REACHED_WITHIN)
+        except concurrent.futures.TimeoutError:
+            raise Failed(f"The run did not come to its change {self._which}.") from None
+
+
+class Kill(At):
+    """Kills the run; ``attach`` names it once it was started."""
+
+    def __init__(self, number: int, moment: str, whom: str) -> None:
+        super().__init__(number, moment, self._kill)
+        self._whom = whom
+        self._run: concurrent.futures.Future[Run] = concurrent.futures.Future()
+        self.workers: list[int] = []
+
+    def attach(self, run: Run) -> None:
+        self._run.set_result(run)
+
+    def _kill(self) -> bool:
+        self.workers = self._run.result(timeout=10).kill(self._whom)
+        return False
+
+
+class Meet(Gate):
+    """Holds a change until another run is about to make the same, so that both are sent in the same moment."""
+
+    def __init__(self, what: str, runs: int = 2) -> None:
+        self._what = what
+        self._barrier = threading.Barrier(runs)
+        self.met = False
+
+    def before(self, change: Change) -> bool:
+        if change.what == self._what and not self._barrier.broken:
+            try:
+                self._barrier.wait(timeout=MEET_WITHIN)
+                self.met = True
+            except threading.BrokenBarrierError:
+                # The other run does not come, because it found the work done: then there is nothing to meet.
+                return True
+        return True
