@@ -32,9 +32,11 @@ def unbound(claim: Object, event: str, classes: t.Optional[t.Sequence[Object]], 
     text = f"claim {claim['metadata']['name']} ({size} {of_class}) is {status.get('phase', 'Pending')}"
     if event:
         text += f": {event}"
-    made_by_hand = _made_by_hand(name, classes)
-    if made_by_hand:
-        text = f"{text.rstrip('.')}. {made_by_hand}{_those_there(name, volumes)}, and this claim needs one more that fits its size, access modes and node"
+    why = _made_by_hand(name, classes)
+    if why:
+        there = _those_there(name, volumes)
+        wanted = "this claim needs one more that fits its size, access modes and node"
+        text = f"{text.rstrip('.')}. {why}: {there}, and {wanted}"
     return text
 
 
@@ -55,10 +57,10 @@ def _made_by_hand(name: t.Optional[str], classes: t.Optional[t.Sequence[Object]]
 def _those_there(name: t.Optional[str], volumes: t.Sequence[Object]) -> str:
     there = [one for one in volumes if (one["spec"].get("storageClassName") or "") == (name or "")]
     if not there:
-        return ": there is none"
+        return "there is none"
     shown = [_volume(one) for one in there[:_SHOWN]]
     more = [f"and {len(there) - _SHOWN} more"] if len(there) > _SHOWN else []
-    return f": there {'is' if len(there) == 1 else 'are'} {', '.join(shown + more)}"
+    return f"there {'is' if len(there) == 1 else 'are'} {', '.join(shown + more)}"
 
 
 def _volume(volume: Object) -> str:

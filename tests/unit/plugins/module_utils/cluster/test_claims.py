@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import unbound
 
 WAITS = "waiting for first consumer to be created before binding"
@@ -41,7 +42,8 @@ def test_a_class_without_provisioner_wants_one_more_volume() -> None:
     assert unbound(claim(storageClassName="manual"), WAITS, [FAST, MANUAL], volumes) == (
         f"claim data-web-1 (5Gi of class manual) is Pending: {WAITS}. StorageClass manual has no provisioner, so its "
         "volumes are made by hand: there are pv-0 (1Gi, Bound to web/data-web-0), pv-1 (1Gi, Released from "
-        "web/data-web-1), pv-2 (1Gi, Available), and this claim needs one more that fits its size, access modes and node"
+        "web/data-web-1), pv-2 (1Gi, Available), and this claim needs one more that fits its size, access modes and "
+        "node"
     )
 
 
