@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import unbound
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import pod_obstacle
@@ -34,14 +35,14 @@ def diagnose(cluster: Cluster, namespace: str, selector: str, owners: t.Sequence
     for event in events:
         about = event.get("involvedObject") or {}
         by_object.setdefault((about.get("kind", ""), about.get("name", "")), []).append(event)
+    claims = _unbound_claims(cluster, namespace, pods, by_object)
     found = []
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
         name = pod["metadata"]["name"]
         phrase = pod_obstacle(pod, by_object.get(("Pod", name), ()))
         if phrase:
             pending = (pod.get("status") or {}).get("phase") == "Pending"
-            claims = _claims(pod) if pending else []
-            extra = [_last_message(by_object.get(("PersistentVolumeClaim", claim), ())) for claim in claims]
+            extra = [claims.get(claim, "") for claim in _claims(pod)] if pending else []
             extra.append(_crash_log(cluster, namespace, pod))
             found.append(" — ".join([f"{name} {phrase}", *(text for text in extra if text)]))
     for owner in owners:
@@ -63,14 +64,40 @@ def _claims(pod: Object) -> list[str]:
     return [volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume]
 
 
-def _last_message(events: t.Sequence[Object]) -> str:
+def _unbound_claims(
+    cluster: Cluster, namespace: str, pods: t.Sequence[Object], events: t.Mapping[tuple[str, str], t.Sequence[Object]]
+) -> dict[str, str]:
+    """A sentence for each claim without volume that one of these pods waits for."""
+    pending = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Pending"]
+    mounted = {claim for pod in pending for claim in _claims(pod)}
+    every = _read(lambda: cluster.list("v1", "PersistentVolumeClaim", namespace)) if mounted else []
+    waiting = [one for one in every if one["metadata"]["name"] in mounted and one["status"].get("phase") != "Bound"]
+    if not waiting:
+        return {}
+    classes: t.Optional[list[Object]]
+    try:
+        classes = cluster.list("storage.k8s.io/v1", "StorageClass")
+    except (ApiError, Unreachable):
+        classes = None
+    volumes = _read(lambda: cluster.list("v1", "PersistentVolume"))
+    told = {}
+    for claim in waiting:
+        name = claim["metadata"]["name"]
+        about = events.get(("PersistentVolumeClaim", name), ())
+        told[name] = unbound(claim, _newest(about), classes, volumes)
+    return told
+
+
+def _newest(events: t.Sequence[Object]) -> str:
     if not events:
         return ""
     last = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    if last.get("reason") == "ProvisioningSucceeded":
-        return ""  # it waited once, and waits no longer
-    about = last.get("involvedObject") or {}
-    return f"{about.get('kind')} {about.get('name')}: {str(last.get('message', '')).strip()}"
+    return str(last.get("message", "")).strip()
+
+
+def _last_message(events: t.Sequence[Object]) -> str:
+    about = events[0].get("involvedObject") or {}
+    return f"{about.get('kind')} {about.get('name')}: {_newest(events)}"
 
 
 def _crash_log(cluster: Cluster, namespace: str, pod: Object) -> str:
