@@ -48,12 +48,13 @@ ansible-lint: setup
 	@$(CHECK) ansible-lint --offline --strict --nocolor
 
 ruff: setup
-	@$(CHECK) ruff check --quiet --output-format=concise plugins tools tests/unit tests/lab
-	@$(CHECK) ruff format --quiet --check --diff plugins tools tests/unit
+	@$(CHECK) ruff check --quiet --output-format=concise plugins tools tests/unit tests/bench tests/lab
+	@$(CHECK) ruff format --quiet --check --diff plugins tools tests/unit tests/bench
 
 mypy: setup
 	@cd $(COLLECTIONS) && $(CHECK) mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p ansible_collections.stateful.kube.plugins
 	@MYPYPATH=tools:$(COLLECTIONS) $(CHECK) mypy tools
+	@MYPYPATH=tests/bench:tools:$(COLLECTIONS) $(CHECK) mypy tests/bench
 	@MYPYPATH=tests/lab $(CHECK) mypy -p lab
 
 docs: setup
@@ -77,6 +78,10 @@ integration: setup ## ansible-test integration on a cluster (ARGS=manifests to c
 
 molecule: setup ## Each role as a user runs it (ARGS=default to choose)
 	@.venv/bin/python tools/scenarios.py $(ARGS)
+
+.PHONY: bench
+bench: setup ## Side by side with kubernetes.core, community.mongodb and kubectl (ARGS=--quick)
+	@PYTHONPATH=tools:$(COLLECTIONS) .venv/bin/python tests/bench/bench.py $(ARGS)
 
 ##@ The lab: a real cluster on this machine
 .PHONY: lab lab-down lab-clean lab-env
