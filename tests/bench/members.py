@@ -35,18 +35,17 @@ class Member:
         self.answered: t.Optional[float] = None
         self.in_set: t.Optional[float] = None
         self.serves: t.Optional[float] = None
-        self.primary = False
+        self.primary: t.Optional[float] = None
 
     def hear(self, hello: t.Mapping[str, t.Any]) -> None:
         now = time.monotonic()
-        self.primary = bool(hello.get("isWritablePrimary"))
         self.answered = self.answered or now
         self.in_set = (self.in_set or now) if hello.get("setName") else None
+        self.primary = (self.primary or now) if hello.get("isWritablePrimary") else None
         self.serves = (self.serves or now) if self.primary or hello.get("secondary") else None
 
     def lost(self) -> None:
-        self.answered = self.in_set = self.serves = None
-        self.primary = False
+        self.answered = self.in_set = self.serves = self.primary = None
 
 
 class Watcher:
@@ -74,10 +73,10 @@ class Watcher:
         return all(member.answered for member in self.members)
 
     def formed(self) -> t.Optional[float]:
-        """When the last member began to serve, if all do and one of them is primary."""
-        times = [member.serves for member in self.members]
-        primaries = sum(member.primary for member in self.members)
-        return max(at for at in times if at) if all(times) and primaries == 1 else None
+        """Since when every member serves and one of them is primary."""
+        serving = [member.serves for member in self.members if member.serves]
+        primaries = [member.primary for member in self.members if member.primary]
+        return max(serving + primaries) if len(serving) == len(self.members) and len(primaries) == 1 else None
 
     def first_in_set(self) -> t.Optional[float]:
         return min((member.in_set for member in self.members if member.in_set), default=None)

@@ -182,6 +182,16 @@ def test_a_set_is_formed_when_all_serve_and_one_is_primary() -> None:
     assert not watcher(ALONE, ALONE).first_in_set()
 
 
+def test_a_set_is_formed_when_its_primary_is_elected_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1, 100))
+    monkeypatch.setattr("members.time.monotonic", lambda: float(next(clock)))
+    found = watcher(SECONDARY, SECONDARY, SECONDARY)
+    found.members[1].hear(SECONDARY)
+    found.members[0].hear(PRIMARY)
+    assert found.formed() == 5.0
+    assert found.first_in_set() == 1.0
+
+
 def test_a_member_that_falls_back_serves_from_the_next_time_on() -> None:
     member = Member()
     member.hear(SECONDARY)
