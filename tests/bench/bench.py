@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import statistics
@@ -32,10 +33,11 @@ import ways
 import yaml
 from members import Watcher
 from objects import Object, moved, read
-from proxy import Count, CountingProxy
+from proxy import Count, CountingProxy, NoProxy
 from ways import KUBECTL, OBJECTS, OURS, TEMPLATE, Deployment, Way
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, connect
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 
 FOLDER = tree.ROOT / "build" / "bench"
 VENV = tree.ROOT / "build" / "bench-venv"
@@ -515,11 +517,23 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, found {text}")
+    return name, value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two minutes: two ways, fewer rounds")
     parser.add_argument(
-        "-e", metavar="NAME=VALUE", action="append", default=[], help="a variable of the role, such as mongodb_image"
+        "-e",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        type=_pair,
+        help="a variable of the role, such as mongodb_image",
     )
     chosen = parser.parse_args()
     os.environ.pop("PYTHONPATH", None)
@@ -527,10 +541,12 @@ def main() -> None:
     (FOLDER / "log").mkdir(parents=True, exist_ok=True)
     target = cluster.choose()
     say(f"Cluster: {target.title}.")
+    if not shutil.which("kubectl", path=target.environment["PATH"]):
+        raise BenchFailed("kubectl is not on PATH: it is one of the ways that are compared. Install it.")
     install()
     os.environ.update(target.environment)
     with connect({}) as api:
-        bench = Bench(target, api, chosen.quick, dict(pair.split("=", 1) for pair in chosen.e))
+        bench = Bench(target, api, chosen.quick, dict(chosen.e))
         bench.run()
         report(bench, versions(), target.title)
 
@@ -538,7 +554,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (cluster.NoCluster, BenchFailed, TimeoutError) as problem:
+    except (cluster.NoCluster, BenchFailed, NoProxy, Failure, TimeoutError) as problem:
         sys.exit(f"\nmake bench: {problem}")
     except KeyboardInterrupt:
         sys.exit("\nInterrupted.")

@@ -34,6 +34,10 @@ Note = t.Callable[[str, str], None]
 TUNNEL = re.compile(r"/pods/[^/]+/(portforward|exec|attach)$")
 
 
+class NoProxy(Exception):
+    """Nothing can be counted; the message says what to do."""
+
+
 class Count(t.NamedTuple):
     requests: int
     #: of the requests, those that watch
@@ -231,7 +235,7 @@ def _kubectl_proxy(path: str, environment: t.Mapping[str, str]) -> subprocess.Po
     while not os.path.exists(path):
         if process.poll() is not None or time.monotonic() > until:
             _end(process)
-            raise RuntimeError("`kubectl proxy` did not start: try it by hand with the same KUBECONFIG.")
+            raise NoProxy("`kubectl proxy` did not start: try it by hand with the same KUBECONFIG.")
         time.sleep(0.05)
     return process
 
