@@ -47,9 +47,10 @@ lint: ansible-lint ruff mypy docs changelog ## ansible-lint, ruff, mypy, documen
 ansible-lint: setup
 	@$(CHECK) ansible-lint --offline --strict --nocolor
 
+PYTHON_FOLDERS := plugins tools tests/unit tests/integration tests/bench tests/faults tests/lab tests/nodes
 ruff: setup
-	@$(CHECK) ruff check --quiet --output-format=concise plugins tools tests/unit tests/integration tests/lab tests/nodes tests/faults
-	@$(CHECK) ruff format --quiet --check --diff plugins tools tests/unit tests/integration tests/lab tests/nodes tests/faults
+	@$(CHECK) ruff check --quiet --output-format=concise $(PYTHON_FOLDERS)
+	@$(CHECK) ruff format --quiet --check --diff $(PYTHON_FOLDERS)
 
 mypy: setup
 	@cd $(COLLECTIONS) && $(CHECK) mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p ansible_collections.stateful.kube.plugins
@@ -57,6 +58,7 @@ mypy: setup
 	@MYPYPATH=tests/lab $(CHECK) mypy -p lab -p enforcer
 	@MYPYPATH=tests/nodes:$(COLLECTIONS) $(CHECK) mypy tests/nodes
 	@MYPYPATH=tests/faults:tools:$(COLLECTIONS) $(CHECK) mypy tests/faults
+	@MYPYPATH=tests/bench:tools:$(COLLECTIONS) $(CHECK) mypy tests/bench
 
 docs: setup
 	@$(CHECK) antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self --disallow-unknown-collection-refs .
@@ -92,6 +94,10 @@ faults: setup ## Faults, a continuous writer, and what was lost (ARGS="mongodb 3
 
 faults-short: setup ## A few points of each fault: what make test runs
 	@PYTHONPATH=tests/faults:tools:$(COLLECTIONS) .venv/bin/python tests/faults/run.py --short $(ARGS)
+
+.PHONY: bench
+bench: setup ## Side by side with kubernetes.core, community.mongodb and kubectl (ARGS=--quick)
+	@PYTHONPATH=tools:$(COLLECTIONS) .venv/bin/python tests/bench/bench.py $(ARGS)
 
 ##@ The lab: a real cluster on this machine
 .PHONY: lab lab-down lab-clean lab-env

@@ -1,0 +1,137 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is imported when an action or a module is loaded, held to a list.
+
+An action's imports are paid once by every run of ansible-playbook, a module's by every task that runs outside of it.
+An entry that is not in this table is a decision to be made, not an accident: say in the change why it is worth it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import pathlib
+import subprocess
+import sys
+import typing as t
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[!_]*.py"))
+
+# The package kubernetes, used narrowly, and what it brings by itself.
+KUBERNETES = """
+    certifi charset_normalizer dateutil durationpy idna kubernetes oauthlib requests requests_oauthlib urllib3 websocket
+    annotated_types pydantic pydantic_core typing_inspection
+"""
+# The driver, and what it brings by itself.
+PYMONGO = "bson cryptography pymongo"
+
+# name: (packages of others beside ansible-core, packages of the standard library from HEAVY below)
+ACTIONS = {
+    "manifests": (KUBERNETES, "concurrent http multiprocessing pydoc ssl"),
+    "mongodb_replica_set": (KUBERNETES + PYMONGO, "asyncio concurrent difflib http multiprocessing pydoc ssl"),
+    "mongodb_replica_set_info": (KUBERNETES + PYMONGO, "asyncio concurrent difflib http multiprocessing pydoc ssl"),
+    "objects_info": (KUBERNETES, "http multiprocessing pydoc ssl"),
+    "pod_exec": (KUBERNETES, "http multiprocessing pydoc ssl"),
+}
+# Third-party packages are imported by what needs them, when it runs: ansible-core asks for the module's documentation
+# and argument specification where they may be missing.
+IMPORTED_MODULES = {
+    "manifests": ("", "concurrent ssl"),
+    "mongodb_replica_set": ("", "concurrent ssl"),
+    "mongodb_replica_set_info": ("", "concurrent ssl"),
+    "objects_info": ("", "ssl"),
+    "pod_exec": ("", "ssl"),
+}
+# Each costs milliseconds.
+HEAVY = """
+    asyncio concurrent ctypes curses dbm difflib doctest email ftplib http imaplib inspect logging multiprocessing pdb
+    pydoc smtplib sqlite3 ssl tkinter unittest venv wsgiref xml xmlrpc
+"""
+# Modules of the package kubernetes: 36 with version 37.0.2. One class of the typed API is hundreds.
+KUBERNETES_MODULES = 40
+
+# What is loaded before: by ansible-playbook when it comes to load an action, by any module when it starts.
+BEFORE = {
+    "action": "ansible.cli.playbook, ansible.executor.task_queue_manager, ansible.plugins.action",
+    "modules": "ansible.module_utils.basic",
+}
+SCRIPT = """
+import importlib, importlib.metadata, json, sys
+import {before}
+before = set(sys.modules)
+importlib.import_module("ansible_collections.stateful.kube.plugins.{kind}.{name}")
+new = set(sys.modules) - before
+installed = set(importlib.metadata.packages_distributions()) - {{"ansible", "ansible_collections"}}
+print(json.dumps({{
+    "others": sorted({{name.partition(".")[0] for name in new}} & installed),
+    "standard": sorted({{name.partition(".")[0] for name in new}} & sys.stdlib_module_names),
+    "kubernetes": sorted(name for name in new if name.partition(".")[0] == "kubernetes"),
+    "own": sorted(name for name in new if name.startswith("ansible_collections.stateful.kube.plugins.")),
+}}))
+"""
+
+
+@functools.cache
+def imports(kind: str, name: str) -> dict[str, list[str]]:
+    """What a fresh interpreter imports for it."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(before=BEFORE[kind], kind=kind, name=name)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(ROOT / "build" / "collections"), "HOME": str(ROOT / "build")},
+    )
+    assert done.returncode == 0, done.stderr
+    found = t.cast("dict[str, list[str]]", json.loads(done.stdout))
+    assert f"ansible_collections.stateful.kube.plugins.{kind}.{name}" in found["own"]
+    return found
+
+
+def heavy(found: dict[str, list[str]]) -> set[str]:
+    return set(found["standard"]) & set(HEAVY.split())
+
+
+@pytest.mark.parametrize("table", [ACTIONS, IMPORTED_MODULES], ids=["action", "modules"])
+def test_the_table_names_every_module(table: dict[str, tuple[str, str]]) -> None:
+    assert sorted(table) == MODULES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_action_loads_no_more_than_its_list(name: str) -> None:
+    others, standard = ACTIONS[name]
+    found = imports("action", name)
+    assert set(found["others"]) <= set(others.split())
+    assert heavy(found) <= set(standard.split())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_action_loads_the_libraries_before_the_fork(name: str) -> None:
+    found = imports("action", name)
+    wanted = {"kubernetes", "websocket", *(["pymongo"] if "pymongo" in ACTIONS[name][0] else [])}
+    assert wanted <= set(found["others"])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_an_action_leaves_the_typed_api_alone(name: str) -> None:
+    found = imports("action", name)["kubernetes"]
+    assert len(found) <= KUBERNETES_MODULES
+    assert not [module for module in found if module.startswith(("kubernetes.client.api.", "kubernetes.client.apis"))]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_loads_no_more_than_its_list(name: str) -> None:
+    others, standard = IMPORTED_MODULES[name]
+    found = imports("modules", name)
+    assert set(found["others"]) <= set(others.split())
+    assert heavy(found) <= set(standard.split())
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("mongodb")])
+def test_only_what_speaks_to_mongodb_loads_code_for_it(name: str) -> None:
+    for kind in BEFORE:
+        assert not [module for module in imports(kind, name)["own"] if "._mongodb" in module]
