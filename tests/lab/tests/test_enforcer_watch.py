@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from enforcer import watch
 from enforcer.watch import Server, Store
 from lab import pki
 from lab.settings import Settings
@@ -111,13 +112,17 @@ def test_a_list_and_what_changes_afterwards(api: Api, store: Store) -> None:
     assert "resourceVersion=7" in api.asked[1]
 
 
-def test_nothing_is_forgotten_while_the_server_is_away_and_all_is_read_anew_after_it(api: Api, store: Store) -> None:
+def test_what_was_known_outlives_the_server(api: Api, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(watch, "log", said.append)
     api.objects = [pod("a"), pod("b")]
     store.start()
     until(lambda: store.objects is not None)
-    api.events.put(None)
     api.stop()
+    api.events.put(None)
+    until(lambda: bool(said))
     assert store.objects == {"a": pod("a"), "b": pod("b")}
+    assert "stays in force" in said[0]
     api.objects = [pod("b"), pod("c")]
     api.start()
     until(lambda: store.objects == {"b": pod("b"), "c": pod("c")})
