@@ -20,7 +20,7 @@ import typing as t
 import bson
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import Tunnel
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 
 PERIOD = 0.05
 PORT = 27017

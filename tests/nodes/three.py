@@ -20,7 +20,7 @@ import pymongo
 import pymongo.errors
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import Tunnel
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 
 HERE = pathlib.Path(__file__).resolve().parent

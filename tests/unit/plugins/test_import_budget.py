@@ -30,14 +30,22 @@ KUBERNETES = """
 # The driver, and what it brings by itself.
 PYMONGO = "bson cryptography pymongo"
 
+# Enough where a login is plain: a server and a token or certificate that stand in one kubeconfig, or in the options.
+PLAIN = "urllib3 websocket"
+
 # name: (packages of others beside ansible-core, packages of the standard library from HEAVY below)
 ACTIONS = {
-    "manifests": (KUBERNETES, "concurrent http multiprocessing pydoc ssl"),
-    "mongodb_replica_set": (KUBERNETES + PYMONGO, "asyncio concurrent difflib http multiprocessing pydoc ssl"),
-    "mongodb_replica_set_info": (KUBERNETES + PYMONGO, "asyncio concurrent difflib http multiprocessing pydoc ssl"),
-    "objects_info": (KUBERNETES, "http multiprocessing pydoc ssl"),
-    "pod_exec": (KUBERNETES, "http multiprocessing pydoc ssl"),
+    "manifests": (PLAIN, "concurrent http ssl"),
+    # No driver: a run that has nothing to do gets along without.
+    "mongodb_replica_set": (PLAIN, "concurrent http ssl"),
+    "mongodb_replica_set_info": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
+    "objects_info": (PLAIN, "http ssl"),
+    "pod_exec": (PLAIN, "http ssl"),
+    "workload_info": (PLAIN, "concurrent http ssl"),
+    "workload_rollout": (PLAIN, "concurrent http ssl"),
 }
+# What an action may load besides where the login is not plain: here, because it is the account of a pod.
+NOT_PLAIN = (KUBERNETES, "http multiprocessing pydoc")
 # Third-party packages are imported by what needs them, when it runs: ansible-core asks for the module's documentation
 # and argument specification where they may be missing.
 IMPORTED_MODULES = {
@@ -46,6 +54,8 @@ IMPORTED_MODULES = {
     "mongodb_replica_set_info": ("", "concurrent ssl"),
     "objects_info": ("", "ssl"),
     "pod_exec": ("", "ssl"),
+    "workload_info": ("", "concurrent ssl"),
+    "workload_rollout": ("", "concurrent ssl"),
 }
 # Each costs milliseconds.
 HEAVY = """
@@ -77,14 +87,18 @@ print(json.dumps({{
 
 
 @functools.cache
-def imports(kind: str, name: str) -> dict[str, list[str]]:
-    """What a fresh interpreter imports for it."""
+def imports(kind: str, name: str, plain: bool = True) -> dict[str, list[str]]:
+    """What a fresh interpreter imports for it, where the environment names no cluster or lets it run in a pod."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(before=BEFORE[kind], kind=kind, name=name)],
         check=False,
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(ROOT / "build" / "collections"), "HOME": str(ROOT / "build")},
+        env={
+            "PYTHONPATH": str(ROOT / "build" / "collections"),
+            "HOME": str(ROOT / "build"),
+            **({} if plain else {"KUBERNETES_SERVICE_HOST": "192.0.2.1"}),
+        },
     )
     assert done.returncode == 0, done.stderr
     found = t.cast("dict[str, list[str]]", json.loads(done.stdout))
@@ -110,15 +124,17 @@ def test_an_action_loads_no_more_than_its_list(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_an_action_loads_the_libraries_before_the_fork(name: str) -> None:
-    found = imports("action", name)
-    wanted = {"kubernetes", "websocket", *(["pymongo"] if "pymongo" in ACTIONS[name][0] else [])}
-    assert wanted <= set(found["others"])
+def test_an_action_loads_before_the_fork_what_a_login_takes(name: str) -> None:
+    others, standard = ACTIONS[name]
+    assert set(PLAIN.split()) <= set(imports("action", name)["others"])
+    found = imports("action", name, plain=False)
+    assert {"kubernetes", *PLAIN.split()} <= set(found["others"]) <= {*others.split(), *NOT_PLAIN[0].split()}
+    assert heavy(found) <= {*standard.split(), *NOT_PLAIN[1].split()}
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_an_action_leaves_the_typed_api_alone(name: str) -> None:
-    found = imports("action", name)["kubernetes"]
+    found = imports("action", name, plain=False)["kubernetes"]
     assert len(found) <= KUBERNETES_MODULES
     assert not [module for module in found if module.startswith(("kubernetes.client.api.", "kubernetes.client.apis"))]
 

@@ -136,7 +136,8 @@ def dead_elsewhere(cluster: Cluster) -> dict[str, t.Any]:
         outcome = acquire(cluster)
         # It wakes up, and finds out before it changes anything.
         process.send_signal(signal.SIGCONT)
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.write("check\n")
         process.stdin.flush()
         return {"outcome": outcome, "woken": process.stdout.readline().strip()}
