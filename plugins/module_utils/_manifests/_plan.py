@@ -11,16 +11,26 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import FIELD_MANAGER
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import visible
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import needs_no_volume_yet, obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import Change, in_place
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import Record, Undeclared, refuse, wider
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import (
+    LABEL,
+    Record,
+    Undeclared,
+    refuse,
+    wider,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import Recreation
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 # On a StatefulSet: what its data was made with, in words.
 IDENTITY = "stateful.kube/identity"
+# What kind of application an object belongs to, on objects of this collection's roles.
+NAME = "app.kubernetes.io/name"
+MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +101,10 @@ class Observed:
 def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
     """Make and change what differs, in order; then wait until everything is ready, if asked."""
     refusals = [
-        _shrinks(seen) or _changes_identity(seen) or (seen.change.refusal if seen.change else None)
+        _is_anothers(seen)
+        or _shrinks(seen)
+        or _changes_identity(seen)
+        or (seen.change.refusal if seen.change else None)
         for seen in observed.objects
     ]
     refusals += [_locks_up(secret) for secret in observed.secrets]
@@ -274,6 +287,24 @@ def _shrinks(seen: Seen) -> t.Optional[Refusal]:
         "StatefulSet with updateStrategy OnDelete, because its members must leave the application first.",
         (f"spec.replicas is {there}", "spec.updateStrategy.type is OnDelete"),
         (f"declare {there} members", "remove members by an operation of the application, where there is one"),
+    )
+
+
+def _is_anothers(seen: Seen) -> t.Optional[Refusal]:
+    """Two applications of one name in a namespace would take each other's Services, and each other's pods."""
+    if not seen.live or not seen.declared:
+        return None
+    there, wanted = (one["metadata"].get("labels") or {} for one in (seen.live, seen.declared))
+    ours = FIELD_MANAGER in (there.get(MANAGED_BY), wanted.get(MANAGED_BY))
+    if not ours or not there.get(NAME) or not wanted.get(NAME) or there[NAME] == wanted[NAME]:
+        return None
+    whose = f"{there[NAME]} {there.get(LABEL, '')}".strip()
+    mine = f"{wanted[NAME]} {wanted.get(LABEL, '')}".strip()
+    return Refusal(
+        f"{seen.key} is part of {whose}, and is declared as part of {mine}: one object cannot serve two applications. "
+        "Nothing was changed.",
+        (f"label {NAME} is {there[NAME]}",),
+        ("choose another name for one of the two", "run one of them in another namespace", f"remove {whose} first"),
     )
 
 

@@ -170,3 +170,26 @@ def test_definitions_come_in_many_shapes() -> None:
 def test_generated_secrets_with_unusable_rules_are_named(keys: dict[str, t.Any]) -> None:
     with pytest.raises(Failure, match="generated_secrets: root"):
         parse_generated([{"name": "root", "keys": keys}])
+
+
+def labelled(application: str, managed_by: str = "stateful.kube") -> dict[str, t.Any]:
+    labels = {
+        "app.kubernetes.io/name": application,
+        "app.kubernetes.io/instance": "shop",
+        "app.kubernetes.io/managed-by": managed_by,
+    }
+    return {"kind": "Service", "metadata": {"name": "shop", "labels": labels}, "spec": {}}
+
+
+def test_two_applications_of_one_name_do_not_take_each_others_objects() -> None:
+    refused = plan_present(Observed((Seen(SERVICE, labelled("mongodb"), labelled("nginx"), changes=True),)), wait=False)
+    assert isinstance(refused, Refusal)
+    assert "Service shop/shop is part of mongodb shop" in refused.reason
+    assert "declared as part of nginx shop" in refused.reason
+    same = Observed((Seen(SERVICE, labelled("nginx"), labelled("nginx"), changes=True),))
+    assert [step.action for step in planned(same).steps] == ["apply"]
+
+
+def test_labels_of_somebody_else_are_theirs_to_change() -> None:
+    theirs = Seen(SERVICE, labelled("old", "them"), labelled("new", "them"), changes=True)
+    assert [step.action for step in planned(Observed((theirs,))).steps] == ["apply"]
