@@ -14,6 +14,7 @@ than a whole task may. Where a server and a secret are simply given, even the pa
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import os
 import shutil
@@ -45,7 +46,11 @@ BUSY = (429, 502, 503, 504)
 
 
 def preload() -> None:
-    """Import what a connection needs, so that a parent process pays for it once and its forked workers do not."""
+    """Import what a connection needs, so that a parent process pays for it once and its forked workers do not.
+
+    What is loaded by then stays to the end of the run. It is taken out of garbage collection's sight, because a
+    collection in a forked worker would copy all of its memory.
+    """
     try:
         import urllib3  # noqa: F401
         import websocket  # noqa: F401
@@ -57,6 +62,7 @@ def preload() -> None:
     except ImportError:
         # The task itself says clearly what is missing.
         return
+    gc.freeze()
 
 
 class Connection:

@@ -50,7 +50,16 @@ def unchanged(declared: Object, live: Object, manager: str) -> bool:
     body.pop("metadata", None)
     if metadata:
         body["metadata"] = metadata
-    return _same(fields, body, live)
+    return _same(fields, body, _as_declared(live))
+
+
+def _as_declared(live: Object) -> Object:
+    """Without the status that the server writes into each claim template, a list that is compared as a whole."""
+    templates = (live.get("spec") or {}).get("volumeClaimTemplates")
+    if not templates:
+        return live
+    stripped = [{key: value for key, value in template.items() if key != "status"} for template in templates]
+    return {**live, "spec": {**live["spec"], "volumeClaimTemplates": stripped}}
 
 
 def owns(live: Object, manager: str, *path: str) -> bool:

@@ -64,7 +64,7 @@ def parse_definitions(definition: t.Any) -> list[Object]:
         import yaml
 
         try:
-            documents: t.Any = list(yaml.safe_load_all(definition))
+            documents: t.Any = _documents(definition)
         except yaml.YAMLError as exc:
             # The exception quotes the text around the error, which may be a Secret.
             mark = getattr(exc, "problem_mark", None)
@@ -88,6 +88,13 @@ def parse_definitions(definition: t.Any) -> list[Object]:
         _check(document, number)
         objects.append(normalised(document))
     return objects
+
+
+def _documents(text: str) -> list[t.Any]:
+    """All documents of a YAML text, read by the library's fast loader where it has one. Raises YAMLError."""
+    import yaml
+
+    return list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 def secret_values(declared: t.Sequence[Object], generated: t.Sequence[GeneratedSecret]) -> set[str]:
@@ -128,7 +135,7 @@ def _without_secrets(value: t.Any) -> t.Any:
         import yaml
 
         try:
-            documents = list(yaml.safe_load_all(value))
+            documents = _documents(value)
         except yaml.YAMLError:
             return f"{_HIDDEN}: text that does not parse"
         return [_HIDDEN if isinstance(document, str) else _without_secrets(document) for document in documents]
