@@ -17,6 +17,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes 
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import Record, Undeclared, refuse, wider
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import Recreation
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._stuck import StuckPod
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 # On a StatefulSet: what its data was made with, in words.
@@ -57,15 +58,6 @@ class SeenSecret:
     missing: tuple[str, ...]
     #: what there is already that this Secret opens: a StatefulSet, claims
     opens: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class StuckPod:
-    """A pod of an OnDelete StatefulSet that is of an older revision and in which nothing runs."""
-
-    key: Key
-    uid: str
-    why: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +115,8 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
         Step(
             "replace",
             str(pod.key),
-            f"replace {pod.key}, which is of an older revision and {pod.why}",
+            f"replace {pod.key}, which is of an older revision and {pod.why.rstrip('.')}"
+            + (", and for which the controller waits before it goes on" if pod.holds_up else ""),
             data={"pod": pod},
         )
         for pod in observed.stuck

@@ -21,10 +21,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     Observed,
     Seen,
     SeenSecret,
-    StuckPod,
     plan_absent,
     plan_present,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._stuck import StuckPod
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 
 SET = Key("apps/v1", "StatefulSet", "shop", "shop")
