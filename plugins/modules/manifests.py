@@ -97,8 +97,8 @@ options:
     default: stateful.kube
   force_conflicts:
     description:
-      - Take over fields that another manager applied. Without it such a field ends the task with an error that names
-        the field and the manager.
+      - Take over fields that another manager has with another value. Without it the task ends before anything is
+        changed, with a message that names every such field of every object, and its manager.
     type: bool
     default: false
   application:

@@ -57,6 +57,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     Observed,
     Seen,
     SeenSecret,
+    conflict_sentence,
     held_by,
     plan_absent,
     plan_present,
@@ -150,6 +151,14 @@ class Manifests(Operation[Observed]):
                     "name, or set create_namespace to true."
                 )
         objects = _in_parallel(lambda key: self._see(key, live.get(key), missing), self.declared)
+        fight = conflict_sentence(objects)
+        if fight:
+            held = [
+                {"object": str(seen.key), "field": field, "manager": manager}
+                for seen in objects
+                for field, manager in seen.conflicts
+            ]
+            raise Failure(fight, conflicts=held)
         stuck, unsettled = self._stuck_pods(objects)
         self._remember_late(objects)
         return Observed(
@@ -294,6 +303,9 @@ class Manifests(Operation[Observed]):
         try:
             after = self.cluster.apply(declared, self.manager, self.force, dry_run=True)
         except ApiError as error:
+            fights = _conflicts(error)
+            if fights:
+                return Seen(key, live, declared, changes=True, conflicts=fights)
             seen = self._see_unchangeable(key, live) if live and error.status in (403, 422) else None
             if seen is None:
                 raise self._failure(key, error) from error
@@ -698,15 +710,21 @@ def _finalizers(seen: Seen) -> list[str]:
     return [json.dumps(found)] if found else []
 
 
+def _conflicts(error: ApiError) -> tuple[tuple[str, str], ...]:
+    """The fields that another manager has, and that manager, from the API server's answer."""
+    found = []
+    for cause in error.details.get("causes") or ():
+        if cause.get("reason") == "FieldManagerConflict":
+            match = re.search(r'conflict with "([^"]*)"(?: with subresource "([^"]*)")?', str(cause.get("message")))
+            manager = match[1] + (f", by {match[2]}" if match[2] else "") if match else str(cause.get("message"))
+            found.append((str(cause.get("field")), manager))
+    return tuple(found)
+
+
 def _apply_error(key: Key, error: ApiError) -> str:
-    causes = error.details.get("causes") or []
-    fights = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
+    fights = conflict_sentence([Seen(key, conflicts=_conflicts(error))])
     if fights:
-        held = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in fights)
-        return (
-            f"{key}: somebody else manages fields that are declared here ({held}). Leave these fields out of the "
-            "definition, or set force_conflicts to true to take them over."
-        )
+        return fights
     if error.status == 422:
         return (
             f"{key}: the API server does not accept it: {error.message.rstrip('.')}. Correct the definition; the "

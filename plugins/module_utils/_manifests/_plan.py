@@ -43,6 +43,8 @@ class Seen:
     #: what the live object is between: the new fields that need a new object, and otherwise as it was
     between: t.Optional[Object] = None
     recreation: t.Optional[Recreation] = None
+    #: declared fields that another manager has, each with that manager
+    conflicts: tuple[tuple[str, str], ...] = ()
 
     @property
     def going(self) -> bool:
@@ -189,6 +191,25 @@ def _record_step(record: Record, text: str) -> Step:
     kinds = ", ".join(sorted({entry.partition(":")[0].rpartition("/")[2] for entry in text.split()}))
     sentence = f"note on {record.anchor} which kinds the application has ({kinds})"
     return Step("record", str(record.anchor), sentence, data={"anchor": record.anchor, "text": text})
+
+
+def conflict_sentence(objects: t.Sequence[Seen]) -> t.Optional[str]:
+    """One paragraph on every declared field that somebody else manages, or None."""
+    fights = []
+    for seen in objects:
+        by_manager: dict[str, list[str]] = {}
+        for field, manager in seen.conflicts:
+            by_manager.setdefault(manager, []).append(field)
+        if by_manager:
+            held = ", ".join(f"{', '.join(fields)} (managed by {manager})" for manager, fields in by_manager.items())
+            fights.append(f"{seen.key}: {held}")
+    if not fights:
+        return None
+    return (
+        f"Somebody else manages fields that are declared here with another value: {'; '.join(fights)}. Nothing was "
+        "changed. Leave these fields out of the definition, or let the other manager give them up, or set "
+        "force_conflicts to true to take them over."
+    )
 
 
 def _special(seen: Seen) -> bool:

@@ -21,6 +21,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     Observed,
     Seen,
     SeenSecret,
+    conflict_sentence,
     plan_absent,
     plan_present,
 )
@@ -170,3 +171,13 @@ def test_definitions_come_in_many_shapes() -> None:
 def test_generated_secrets_with_unusable_rules_are_named(keys: dict[str, t.Any]) -> None:
     with pytest.raises(Failure, match="generated_secrets: root"):
         parse_generated([{"name": "root", "keys": keys}])
+
+
+def test_all_conflicts_are_one_paragraph() -> None:
+    fought = Seen(SERVICE, conflicts=((".spec.a", "helm"), (".spec.b", "kubectl-edit"), (".spec.c", "helm")))
+    text = conflict_sentence([fought, Seen(SPACE), Seen(SET, conflicts=((".spec.replicas", "hpa, by scale"),))])
+    assert text
+    assert "Service shop/shop: .spec.a, .spec.c (managed by helm), .spec.b (managed by kubectl-edit);" in text
+    assert "StatefulSet shop/shop: .spec.replicas (managed by hpa, by scale)." in text
+    assert "force_conflicts" in text
+    assert conflict_sentence([Seen(SPACE)]) is None
