@@ -23,6 +23,8 @@ description:
     Every other such change is refused, with what was found and what can be done.
   - Values of Secrets are shown neither in the diff nor, with C(-vvv), among the options of the task, nor in messages,
     nor in the system's log. Mind that a playbook which loops over them, or has them in the name of a task, shows them.
+  - A pod that holds up the rollout of a StatefulSet although its revision was corrected since is replaced, if no
+    container in it is ready; the plan says why. With C(OnDelete) this is done only where no container runs at all.
   - When the time is up while waiting, the message says what blocks the pods, from their status, events, claims and
     last log lines.
 extends_documentation_fragment:
@@ -95,8 +97,8 @@ options:
     default: stateful.kube
   force_conflicts:
     description:
-      - Take over fields that another manager applied. Without it such a field ends the task with an error that names
-        the field and the manager.
+      - Take over fields that another manager has with another value. Without it the task ends before anything is
+        changed, with a message that names every such field of every object, and its manager.
     type: bool
     default: false
   application:
@@ -122,8 +124,12 @@ options:
     default: false
   wait:
     description:
-      - Wait until the objects are ready, or with O(state=absent) until they and the pods of deleted workloads are
-        gone.
+      - Wait until the objects are ready. Workloads are ready when their pods are, and a rollout has gone as far as its
+        strategy lets it go by itself (to C(partition); not at all with C(OnDelete) or while paused). A Job has to
+        succeed. Claims need a volume, unless their class waits for the first pod.
+      - What no waiting heals ends the wait at once (a Job that has failed, a claim whose volume is gone, a name that no
+        image can have, a Deployment that misses its C(progressDeadlineSeconds) while this task waits).
+      - With O(state=absent) wait until they and the pods of deleted workloads are gone.
     type: bool
     default: false
   wait_timeout:

@@ -8,10 +8,13 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
 Object = t.Mapping[str, t.Any]
 
+# Seconds within which a kubelet first says that a pod is not ready.
+_FIRST_WORD = 3.0
 # Reasons of a waiting container that pass by themselves in a healthy start.
 _ON_ITS_WAY = ("ContainerCreating", "PodInitializing")
 # The scheduler's note on a claim: a pod uses it, and its volume is made for this node.
@@ -30,7 +33,7 @@ def failed(obj: Object) -> t.Optional[str]:
     status = obj.get("status") or {}
     if kind == "Job":
         return _condition_text(obj, "Failed", "True")
-    if kind == "Deployment":
+    if kind == "Deployment" and not _stale(obj):
         text = _condition_text(obj, "Progressing", "False")
         return text if text and "ProgressDeadlineExceeded" in text else None
     if kind == "Pod" and status.get("phase") == "Failed":
@@ -80,6 +83,29 @@ def idle(pod: Object) -> t.Optional[str]:
     if any("running" in container.get("state", {}) for container in containers):
         return None
     return pod_obstacle(pod)
+
+
+def ready_since_start(pod: Object) -> bool:
+    """Whether a pod has been ready at some time: its condition has changed since the kubelet first wrote it."""
+    started = _seconds((pod.get("status") or {}).get("startTime"))
+    changed = _seconds(_condition(pod, "Ready").get("lastTransitionTime"))
+    return started is None or changed is None or changed - started > _FIRST_WORD
+
+
+def no_image_name(pod: Object) -> t.Optional[str]:
+    """The image of a container of which the kubelet says that no image can have this name. No waiting heals that."""
+    status = pod.get("status") or {}
+    for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
+        waiting = container.get("state", {}).get("waiting") or {}
+        if waiting.get("reason") == "InvalidImageName":
+            return str(container.get("image"))
+    return None
+
+
+def _seconds(time: t.Optional[str]) -> t.Optional[float]:
+    if not time:
+        return None
+    return datetime.datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp()
 
 
 def condition(obj: Object, name: str) -> t.Optional[str]:
@@ -139,6 +165,10 @@ def _stateful_set(obj: Object) -> t.Optional[str]:
         return "its controller has not seen the newest version yet"
     if status.get("readyReplicas", 0) < wanted:
         return f"{status.get('readyReplicas', 0)}/{wanted} pods ready"
+    if spec.get("minReadySeconds") and status.get("availableReplicas", 0) < wanted:
+        return f"{status.get('availableReplicas', 0)}/{wanted} pods ready for {spec['minReadySeconds']} s"
+    if status.get("replicas", 0) > wanted:
+        return f"{status['replicas'] - wanted} pods too many still there"
     strategy = spec.get("updateStrategy") or {}
     if strategy.get("type") == "OnDelete":
         return None  # pods of an older revision stay until somebody who knows the application replaces them
@@ -152,6 +182,8 @@ def _deployment(obj: Object) -> t.Optional[str]:
     status, wanted = obj.get("status") or {}, obj["spec"].get("replicas", 1)
     if _stale(obj):
         return "its controller has not seen the newest version yet"
+    if obj["spec"].get("paused"):
+        return None  # it stays as it is until somebody resumes it
     if status.get("updatedReplicas", 0) < wanted:
         return f"{status.get('updatedReplicas', 0)}/{wanted} pods updated"
     if status.get("replicas", 0) > wanted:
@@ -166,7 +198,8 @@ def _daemon_set(obj: Object) -> t.Optional[str]:
     wanted = status.get("desiredNumberScheduled", 0)
     if _stale(obj):
         return "its controller has not seen the newest version yet"
-    if status.get("updatedNumberScheduled", 0) < wanted:
+    on_delete = (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
+    if not on_delete and status.get("updatedNumberScheduled", 0) < wanted:
         return f"{status.get('updatedNumberScheduled', 0)}/{wanted} pods updated"
     if status.get("numberAvailable", 0) < wanted:
         return f"{status.get('numberAvailable', 0)}/{wanted} pods available"
@@ -174,8 +207,8 @@ def _daemon_set(obj: Object) -> t.Optional[str]:
 
 
 def _job(obj: Object) -> t.Optional[str]:
-    if condition(obj, "Complete") == "True":
-        return None
+    if condition(obj, "Complete") == "True" or obj["spec"].get("suspend"):
+        return None  # a suspended Job stays as it is until somebody resumes it
     status = obj.get("status") or {}
     return f"{status.get('succeeded', 0)}/{obj['spec'].get('completions', 1)} completions"
 

@@ -45,11 +45,53 @@ def diagnose(cluster: Cluster, namespace: str, selector: str, owners: t.Sequence
             extra = [claims.get(claim, "") for claim in _claims(pod)] if pending else []
             extra.append(_crash_log(cluster, namespace, pod))
             found.append(" — ".join([f"{name} {phrase}", *(text for text in extra if text)]))
+    youngest = max((str(pod["metadata"].get("creationTimestamp") or "") for pod in pods), default="")
     for owner in owners:
-        told = [event for (_kind, name), many in by_object.items() if name == owner for event in many]
-        if not pods and told:
+        told = [
+            event
+            for (kind, name), many in by_object.items()
+            if name == owner and kind != "Pod"
+            for event in many
+            # A denial that pods came after has passed.
+            if not pods or (event.get("reason") == "FailedCreate" and _when(event) >= youngest)
+        ]
+        if told:
             found.append(f"{owner}: {_last_message(told)}")
     return found
+
+
+def newest_pods(cluster: Cluster, deployment: Object, selector: str) -> tuple[str, list[str]]:
+    """A label selector for the pods of the newest revision of a Deployment, and the names of what makes them.
+
+    Pods of an older one are on their way out and block nothing.
+    """
+    metadata = deployment["metadata"]
+    sets = [
+        one
+        for one in _read(lambda: cluster.list("apps/v1", "ReplicaSet", metadata.get("namespace"), labels=selector))
+        if any(owner.get("uid") == metadata.get("uid") for owner in one["metadata"].get("ownerReferences") or ())
+    ]
+    if not sets:
+        return selector, [metadata["name"]]
+    newest = max(sets, key=_revision)["metadata"]
+    label = (newest.get("labels") or {}).get("pod-template-hash")
+    return f"{selector},pod-template-hash={label}" if label else selector, [metadata["name"], newest["name"]]
+
+
+def last_word(cluster: Cluster, namespace: str, kind: str, name: str) -> str:
+    """The newest event about one object; empty where there is none, or none may be read."""
+    about = f"involvedObject.kind={kind},involvedObject.name={name}"
+    return _last_message(_read(lambda: cluster.list("v1", "Event", namespace, fields=about)))
+
+
+def _revision(replica_set: Object) -> int:
+    text = (replica_set["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", "0")
+    return int(text) if text.isdigit() else 0
+
+
+def _when(event: Object) -> str:
+    # Seconds are enough, and creationTimestamp has no more: an eventTime has microseconds.
+    return f"{str(event.get('lastTimestamp') or event.get('eventTime') or '')[:19]}Z"
 
 
 def _read(call: t.Callable[[], list[Object]]) -> list[Object]:
@@ -91,7 +133,9 @@ def _unbound_claims(
 def _newest(events: t.Sequence[Object]) -> str:
     if not events:
         return ""
-    last = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    last = max(events, key=_when)
+    if last.get("reason") == "ProvisioningSucceeded":
+        return ""  # it waited once, and waits no longer
     return str(last.get("message", "")).strip()
 
 

@@ -14,6 +14,7 @@ import json
 import re
 import secrets as random
 import string
+import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
@@ -29,8 +30,13 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership 
     unchanged,
     visible_pair,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, idle, obstacle
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import (
+    failed,
+    idle,
+    no_image_name,
+    obstacle,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose, last_word, newest_pods
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import (
     Change,
@@ -52,7 +58,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     Observed,
     Seen,
     SeenSecret,
-    StuckPod,
+    conflict_sentence,
     held_by,
     plan_absent,
     plan_present,
@@ -78,8 +84,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate
     recreate,
     stand,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._stuck import StuckPod, never_served, stuck_pods
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step
 
+# Seconds that a pod of an older revision may run without becoming ready before it is taken for broken.
+PATIENCE = 30.0
 # Requests in flight at once. The API server's own fairness allows one client far more.
 PARALLEL = 8
 
@@ -122,6 +131,9 @@ class Manifests(Operation[Observed]):
         if application:
             self.lock = Lease(cluster, self.namespace, application)
         self._applied: set[Key] = set()
+        self._unready_since: dict[str, float] = {}
+        #: Deployments that had missed their deadline already when this run began: their pods may yet come
+        self._late: t.Optional[set[Key]] = None
         self._labelled: dict[tuple[str, str], t.Sequence[Object]] = {}
         self._changes: t.Optional[Changes] = None
 
@@ -142,7 +154,16 @@ class Manifests(Operation[Observed]):
                     "name, or set create_namespace to true."
                 )
         objects = _in_parallel(lambda key: self._see(key, live.get(key), missing), self.declared)
-        stuck, unsettled = self._idle_pods(objects)
+        fight = conflict_sentence(objects)
+        if fight:
+            held = [
+                {"object": str(seen.key), "field": field, "manager": manager}
+                for seen in objects
+                for field, manager in seen.conflicts
+            ]
+            raise Failure(fight, conflicts=held)
+        stuck, unsettled = self._stuck_pods(objects)
+        self._remember_late(objects)
         return Observed(
             objects=tuple(objects),
             secrets=secrets,
@@ -206,6 +227,11 @@ class Manifests(Operation[Observed]):
             raise
         except Failure:
             return ()  # the API serves this kind no more, so there are no objects of it
+
+    def _remember_late(self, objects: t.Sequence[Seen]) -> None:
+        late = {seen.key for seen in objects if seen.key.kind == "Deployment" and seen.live and failed(seen.live)}
+        # One that is in time again and misses its deadline once more has done so in this run.
+        self._late = late if self._late is None else self._late & late
 
     def _late_classes(self, objects: t.Sequence[Seen]) -> frozenset[str]:
         pending = (seen for seen in objects if seen.live and seen.key.kind == "PersistentVolumeClaim")
@@ -280,6 +306,9 @@ class Manifests(Operation[Observed]):
         try:
             after = self.cluster.apply(declared, self.manager, self.force, dry_run=True)
         except ApiError as error:
+            fights = _conflicts(error)
+            if fights:
+                return Seen(key, live, declared, changes=True, conflicts=fights)
             seen = self._see_unchangeable(key, live) if live and error.status in (403, 422) else None
             if seen is None:
                 raise self._failure(key, error) from error
@@ -374,11 +403,8 @@ class Manifests(Operation[Observed]):
                 if re.fullmatch(rf"(?:{names})-{re.escape(key.name)}-\d+", claim["metadata"]["name"]):
                     yield f"claim {claim['metadata']['name']} exists"
 
-    def _idle_pods(self, objects: t.Sequence[Seen]) -> tuple[list[StuckPod], list[str]]:
-        """Pods of an older revision in which nothing runs: OnDelete leaves them alone, and they have nothing to lose.
-
-        The second list names StatefulSets whose controller has yet to say which revision is the newest.
-        """
+    def _stuck_pods(self, objects: t.Sequence[Seen]) -> tuple[list[StuckPod], list[str]]:
+        """Pods that hold a StatefulSet up, and those of which the controller has yet to name the newest revision."""
         stuck: list[StuckPod] = []
         unsettled: list[str] = []
         for seen in objects:
@@ -386,20 +412,23 @@ class Manifests(Operation[Observed]):
             if self.state != "present" or seen.key.kind != "StatefulSet" or seen.changes or live is None:
                 continue
             spec, status = live["spec"], live.get("status") or {}
-            on_delete = (spec.get("updateStrategy") or {}).get("type") == "OnDelete"
-            if not on_delete or status.get("readyReplicas", 0) >= spec.get("replicas", 1):
+            if status.get("readyReplicas", 0) >= spec.get("replicas", 1):
                 continue
             pods = self.cluster.list("v1", "Pod", seen.key.namespace, labels=label_selector(live))
-            idle_pods = [(pod, why) for pod in pods if (why := idle(pod))]
-            if idle_pods and status.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
-                unsettled.append(str(seen.key))
+            if status.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
+                if any(idle(pod) for pod in pods):
+                    unsettled.append(str(seen.key))
                 continue
-            for pod, why in idle_pods:
-                metadata = pod["metadata"]
-                revision = (metadata.get("labels") or {}).get("controller-revision-hash")
-                if revision != status.get("updateRevision"):
-                    stuck.append(StuckPod(Key("v1", "Pod", seen.key.namespace, metadata["name"]), metadata["uid"], why))
+            stuck += stuck_pods(seen.key, live, pods, self._unready_long(pods))
         return stuck, unsettled
+
+    def _unready_long(self, pods: t.Sequence[Object]) -> set[str]:
+        """Pods that this run has seen unready for so long, by its own clock, that they are not merely starting."""
+        now = time.monotonic()
+        unready = [pod["metadata"]["uid"] for pod in pods if never_served(pod)]
+        for uid in unready:
+            self._unready_since.setdefault(uid, now)
+        return {uid for uid in unready if now - self._unready_since[uid] > PATIENCE}
 
     def _require_classes(self, key: Key) -> None:
         """A claim template cannot be corrected afterwards, so a class that does not exist is found before."""
@@ -454,7 +483,12 @@ class Manifests(Operation[Observed]):
             self._generate(step.data["secret"])
         elif step.action == "replace":
             pod: StuckPod = step.data["pod"]
-            self.cluster.delete("v1", "Pod", pod.key.name, pod.key.namespace, uid=pod.uid)
+            try:
+                self.cluster.delete("v1", "Pod", pod.key.name, pod.key.namespace, uid=pod.uid, version=pod.version)
+            except ApiError as error:
+                if not error.conflict:
+                    raise
+                raise NotYet(f"{pod.key} has changed meanwhile") from error
         elif step.action == "grow":
             self._grow(step.data["g"])
         elif step.action in ("recreate", "restore", "finish"):
@@ -542,20 +576,47 @@ class Manifests(Operation[Observed]):
             self._changes.close()
 
     def hopeless(self, observed: Observed) -> t.Optional[str]:
+        if self.state != "present":
+            return None
         for seen in observed.objects:
-            text = failed(seen.live) if seen.live and self.state == "present" else None
+            if not seen.live or seen.changes:
+                continue
+            text = failed(seen.live)
+            if text and seen.key not in (self._late or ()):
+                return f"{seen.key} has failed: {text.rstrip('.')}."
+            text = self._no_image_name(seen) if held_by(seen, observed) else None
             if text:
-                return f"{seen.key} has failed: {text}."
+                return f"{seen.key} can never become ready: {text}."
+        return None
+
+    def _no_image_name(self, seen: Seen) -> t.Optional[str]:
+        live = seen.live or {}
+        template = (live.get("spec") or {}).get("template")
+        if seen.key.kind == "CronJob" or not template or "selector" not in live["spec"]:
+            return None
+        # Pods of an older revision are replaced.
+        images = {
+            one.get("image") for part in ("initContainers", "containers") for one in template["spec"].get(part, ())
+        }
+        for pod in self.cluster.list("v1", "Pod", seen.key.namespace, labels=label_selector(live)):
+            image = no_image_name(pod)
+            if image in images:
+                return f"no image can have the name '{image}', which {pod['metadata']['name']} asks for"
         return None
 
     def blocked_by(self, observed: Observed) -> t.Sequence[str]:
         found: list[str] = []
         for seen in observed.objects:
-            selector = (seen.live or {}).get("spec", {}).get("selector")
-            if not seen.live or self.state == "absent":
+            if not seen.live or self.state == "absent" or seen.going:
                 found += [f"{seen.key} has finalizers {finalizers}" for finalizers in _finalizers(seen)]
-            elif held_by(seen, observed) and isinstance(selector, dict) and "matchLabels" in selector:
-                found += diagnose(self.cluster, seen.key.namespace, label_selector(seen.live), [seen.key.name])
+            elif held_by(seen, observed) and seen.key.kind == "PersistentVolumeClaim":
+                told = last_word(self.cluster, seen.key.namespace, seen.key.kind, seen.key.name)
+                found += [told] if told else []
+            elif held_by(seen, observed) and isinstance(seen.live.get("spec", {}).get("selector"), dict):
+                selector, owners = label_selector(seen.live), [seen.key.name]
+                if seen.key.kind == "Deployment":
+                    selector, owners = newest_pods(self.cluster, seen.live, selector)
+                found += diagnose(self.cluster, seen.key.namespace, selector, owners)
         return found
 
     def _waited(self) -> list[Key]:
@@ -652,15 +713,21 @@ def _finalizers(seen: Seen) -> list[str]:
     return [json.dumps(found)] if found else []
 
 
+def _conflicts(error: ApiError) -> tuple[tuple[str, str], ...]:
+    """The fields that another manager has, and that manager, from the API server's answer."""
+    found = []
+    for cause in error.details.get("causes") or ():
+        if cause.get("reason") == "FieldManagerConflict":
+            match = re.search(r'conflict with "([^"]*)"(?: with subresource "([^"]*)")?', str(cause.get("message")))
+            manager = match[1] + (f", by {match[2]}" if match[2] else "") if match else str(cause.get("message"))
+            found.append((str(cause.get("field")), manager))
+    return tuple(found)
+
+
 def _apply_error(key: Key, error: ApiError) -> str:
-    causes = error.details.get("causes") or []
-    fights = [cause for cause in causes if cause.get("reason") == "FieldManagerConflict"]
+    fights = conflict_sentence([Seen(key, conflicts=_conflicts(error))])
     if fights:
-        held = "; ".join(f"{cause.get('field')}: {cause.get('message')}" for cause in fights)
-        return (
-            f"{key}: somebody else manages fields that are declared here ({held}). Leave these fields out of the "
-            "definition, or set force_conflicts to true to take them over."
-        )
+        return fights
     if error.status == 422:
         return (
             f"{key}: the API server does not accept it: {error.message.rstrip('.')}. Correct the definition; the "

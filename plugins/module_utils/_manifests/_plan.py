@@ -24,6 +24,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune im
     wider,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import Recreation
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._stuck import StuckPod
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 # On a StatefulSet: what its data was made with, in words.
@@ -52,6 +53,8 @@ class Seen:
     #: what the live object is between: the new fields that need a new object, and otherwise as it was
     between: t.Optional[Object] = None
     recreation: t.Optional[Recreation] = None
+    #: declared fields that another manager has, each with that manager
+    conflicts: tuple[tuple[str, str], ...] = ()
 
     @property
     def going(self) -> bool:
@@ -67,15 +70,6 @@ class SeenSecret:
     missing: tuple[str, ...]
     #: what there is already that this Secret opens: a StatefulSet, claims
     opens: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class StuckPod:
-    """A pod of an OnDelete StatefulSet that is of an older revision and in which nothing runs."""
-
-    key: Key
-    uid: str
-    why: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +130,8 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
         Step(
             "replace",
             str(pod.key),
-            f"replace {pod.key}, which is of an older revision and {pod.why}",
+            f"replace {pod.key}, which is of an older revision and {pod.why.rstrip('.')}"
+            + (", and for which the controller waits before it goes on" if pod.holds_up else ""),
             data={"pod": pod},
         )
         for pod in observed.stuck
@@ -209,6 +204,25 @@ def _record_step(record: Record, text: str) -> Step:
     kinds = ", ".join(sorted({entry.partition(":")[0].rpartition("/")[2] for entry in text.split()}))
     sentence = f"note on {record.anchor} which kinds the application has ({kinds})"
     return Step("record", str(record.anchor), sentence, data={"anchor": record.anchor, "text": text})
+
+
+def conflict_sentence(objects: t.Sequence[Seen]) -> t.Optional[str]:
+    """One paragraph on every declared field that somebody else manages, or None."""
+    fights = []
+    for seen in objects:
+        by_manager: dict[str, list[str]] = {}
+        for field, manager in seen.conflicts:
+            by_manager.setdefault(manager, []).append(field)
+        if by_manager:
+            held = ", ".join(f"{', '.join(fields)} (managed by {manager})" for manager, fields in by_manager.items())
+            fights.append(f"{seen.key}: {held}")
+    if not fights:
+        return None
+    return (
+        f"Somebody else manages fields that are declared here with another value: {'; '.join(fights)}. Nothing was "
+        "changed. Leave these fields out of the definition, or let the other manager give them up, or set "
+        "force_conflicts to true to take them over."
+    )
 
 
 def _special(seen: Seen) -> bool:

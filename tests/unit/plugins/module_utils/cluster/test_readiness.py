@@ -10,7 +10,14 @@ import typing as t
 
 import pytest
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, obstacle, pod_obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import (
+    failed,
+    needs_no_volume_yet,
+    no_image_name,
+    obstacle,
+    pod_obstacle,
+    ready_since_start,
+)
 
 
 def workload(kind: str, spec: dict[str, t.Any], status: dict[str, t.Any], generation: int = 1) -> dict[str, t.Any]:
@@ -19,6 +26,7 @@ def workload(kind: str, spec: dict[str, t.Any], status: dict[str, t.Any], genera
 
 
 ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
+ON_ALL = {"desiredNumberScheduled": 2, "numberAvailable": 2, "updatedNumberScheduled": 1}
 NEW = {"currentRevision": "a", "updateRevision": "b"}
 
 
@@ -29,6 +37,19 @@ NEW = {"currentRevision": "a", "updateRevision": "b"}
         (workload("StatefulSet", {"replicas": 3}, {"readyReplicas": 2}), "2/3 pods ready"),
         (workload("StatefulSet", {"replicas": 3}, {}), "0/3 pods ready"),
         (workload("StatefulSet", {"replicas": 0}, {}), None),
+        (
+            workload("StatefulSet", {"replicas": 1, "minReadySeconds": 9}, {"readyReplicas": 1}),
+            "0/1 pods ready for 9 s",
+        ),
+        (workload("StatefulSet", {"replicas": 1}, {"readyReplicas": 1, "replicas": 3}), "2 pods too many"),
+        (workload("Deployment", {"replicas": 1, "paused": True}, {}), None),
+        (workload("DaemonSet", {"updateStrategy": {"type": "OnDelete"}}, ON_ALL), None),
+        (workload("DaemonSet", {}, ON_ALL), "1/2 pods updated"),
+        (workload("Job", {"suspend": True}, {}), None),
+        (workload("PersistentVolumeClaim", {}, {"phase": "Pending"}), "no volume yet"),
+        (workload("PersistentVolumeClaim", {}, {"phase": "Bound"}), None),
+        (workload("PersistentVolume", {}, {"phase": "Failed", "message": "gone"}), "phase Failed gone"),
+        (workload("PersistentVolume", {}, {"phase": "Available"}), None),
         (workload("StatefulSet", {"replicas": 3}, {"readyReplicas": 3}, generation=2), "its controller"),
         (
             workload("StatefulSet", {"replicas": 3}, {"readyReplicas": 3, "updatedReplicas": 1, **NEW}),
@@ -120,3 +141,36 @@ def test_events_speak_where_the_status_is_silent() -> None:
         {"type": "Normal", "message": "Pulled", "lastTimestamp": "2026-01-03T00:00:00Z", "metadata": {}},
     ]
     assert "MountVolume failed" in (pod_obstacle(pod(waiting("ContainerCreating")), events) or "")
+
+
+def test_a_missed_deadline_counts_only_for_the_newest_version() -> None:
+    missed = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    assert failed(workload("Deployment", {}, {"conditions": [missed]}))
+    assert failed(workload("Deployment", {}, {"conditions": [missed]}, generation=2)) is None
+
+
+def test_a_claim_of_a_late_class_needs_no_volume_until_a_pod_comes() -> None:
+    claim = workload("PersistentVolumeClaim", {"storageClassName": "late"}, {"phase": "Pending"})
+    assert needs_no_volume_yet(claim, {"late"})
+    assert not needs_no_volume_yet(claim, {"other"})
+    claim["metadata"]["annotations"] = {"volume.kubernetes.io/selected-node": "node1"}
+    assert not needs_no_volume_yet(claim, {"late"})
+
+
+def test_only_a_name_that_no_image_can_have_is_hopeless() -> None:
+    def waiting(reason: str) -> dict[str, t.Any]:
+        return {"status": {"containerStatuses": [{"image": "NO", "state": {"waiting": {"reason": reason}}}]}}
+
+    assert no_image_name(waiting("InvalidImageName")) == "NO"
+    for reason in ("ImagePullBackOff", "ErrImageNeverPull", "CreateContainerConfigError", "CrashLoopBackOff"):
+        assert no_image_name(waiting(reason)) is None
+
+
+def test_whether_a_pod_has_ever_been_ready() -> None:
+    def changed(time: str) -> dict[str, t.Any]:
+        ready = {"type": "Ready", "status": "False", "lastTransitionTime": time}
+        return {"status": {"startTime": "2026-01-01T00:00:00Z", "conditions": [ready]}}
+
+    assert not ready_since_start(changed("2026-01-01T00:00:01Z"))
+    assert ready_since_start(changed("2026-01-01T00:01:00Z"))
+    assert ready_since_start({"status": {}})  # where nothing is known, nothing is lost by thinking so

@@ -21,10 +21,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     Observed,
     Seen,
     SeenSecret,
-    StuckPod,
+    conflict_sentence,
     plan_absent,
     plan_present,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._stuck import StuckPod
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 
 SET = Key("apps/v1", "StatefulSet", "shop", "shop")
@@ -193,3 +194,13 @@ def test_two_applications_of_one_name_do_not_take_each_others_objects() -> None:
 def test_labels_of_somebody_else_are_theirs_to_change() -> None:
     theirs = Seen(SERVICE, labelled("old", "them"), labelled("new", "them"), changes=True)
     assert [step.action for step in planned(Observed((theirs,))).steps] == ["apply"]
+
+
+def test_all_conflicts_are_one_paragraph() -> None:
+    fought = Seen(SERVICE, conflicts=((".spec.a", "helm"), (".spec.b", "kubectl-edit"), (".spec.c", "helm")))
+    text = conflict_sentence([fought, Seen(SPACE), Seen(SET, conflicts=((".spec.replicas", "hpa, by scale"),))])
+    assert text
+    assert "Service shop/shop: .spec.a, .spec.c (managed by helm), .spec.b (managed by kubectl-edit);" in text
+    assert "StatefulSet shop/shop: .spec.replicas (managed by hpa, by scale)." in text
+    assert "force_conflicts" in text
+    assert conflict_sentence([Seen(SPACE)]) is None

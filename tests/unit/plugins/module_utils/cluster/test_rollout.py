@@ -1,0 +1,70 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is told of a workload that waits: a cluster that answers from a table stands in for the real one."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose, newest_pods
+
+
+class Table:
+    def __init__(self, **objects: list[dict[str, t.Any]]) -> None:
+        self.objects = objects
+
+    def list(self, _version: str, kind: str, _namespace: str, labels: str = "", fields: str = "") -> t.Any:
+        if kind not in self.objects:
+            raise ApiError("forbidden", 403)
+        return self.objects[kind] if "type=Normal" not in fields else []
+
+    def log_tail(self, *_args: t.Any) -> list[str]:
+        return []
+
+
+def denied(time: str) -> dict[str, t.Any]:
+    return {
+        "involvedObject": {"kind": "StatefulSet", "name": "shop"},
+        "type": "Warning",
+        "reason": "FailedCreate",
+        "message": "exceeded quota",
+        "lastTimestamp": time,
+    }
+
+
+def pod(created: str) -> dict[str, t.Any]:
+    ready = {"type": "Ready", "status": "True"}
+    return {"metadata": {"name": "shop-0", "creationTimestamp": created}, "status": {"conditions": [ready]}}
+
+
+def told(*pods: dict[str, t.Any]) -> list[str]:
+    cluster: t.Any = Table(Pod=list(pods), Event=[denied("2026-01-01T00:05:00Z")])
+    return diagnose(cluster, "shop", "app=shop", ["shop"])
+
+
+def test_a_denial_is_told_until_pods_have_come_after_it() -> None:
+    assert told() == ["shop: StatefulSet shop: exceeded quota"]
+    assert told(pod("2026-01-01T00:04:00Z")) == ["shop: StatefulSet shop: exceeded quota"]
+    assert told(pod("2026-01-01T00:06:00Z")) == []
+
+
+def test_only_pods_of_the_newest_revision_of_a_deployment_count() -> None:
+    def replica_set(name: str, revision: str, owner: str = "u") -> dict[str, t.Any]:
+        return {
+            "metadata": {
+                "name": name,
+                "labels": {"pod-template-hash": name},
+                "annotations": {"deployment.kubernetes.io/revision": revision},
+                "ownerReferences": [{"uid": owner}],
+            }
+        }
+
+    deployment = {"metadata": {"name": "web", "namespace": "shop", "uid": "u"}}
+    sets = [replica_set("b", "10"), replica_set("a", "9"), replica_set("c", "11", owner="other")]
+    cluster: t.Any = Table(ReplicaSet=sets)
+    assert newest_pods(cluster, deployment, "app=web") == ("app=web,pod-template-hash=b", ["web", "b"])
+    silent: t.Any = Table()
+    assert newest_pods(silent, deployment, "app=web") == ("app=web", ["web"])
