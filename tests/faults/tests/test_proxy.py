@@ -143,7 +143,7 @@ def test_nobody_else_on_the_machine_gets_in(proxy: Proxy, server: Server) -> Non
 
 
 def test_before_a_change_nothing_reaches_the_server(proxy: Proxy, server: Server) -> None:
-    proxy.watch(At(2, BEFORE, lambda: False))
+    proxy.watch(At("PATCH statefulsets/shop", BEFORE, lambda: False, nth=2))
     client = Client(proxy)
     assert client.send("PATCH", APPLY, b"1") == 200
     with pytest.raises((http.client.HTTPException, OSError)):
@@ -174,7 +174,7 @@ def test_a_command_inside_a_tunnel_is_a_change(proxy: Proxy, server: Server, len
 
 @pytest.mark.parametrize(("moment", "arrives"), [(BEFORE, 0), (AFTER, 1)])
 def test_a_tunnel_breaks_before_a_command_or_after_it(proxy: Proxy, server: Server, moment: str, arrives: int) -> None:
-    proxy.watch(At(1, moment, lambda: False))
+    proxy.watch(At("replSetInitiate", moment, lambda: False))
     with contextlib.closing(Client(proxy).tunnel()) as tunnel:
         tunnel.sendall(frame(b"\0\x03replSetInitiate\0"))
         with contextlib.suppress(ConnectionResetError):
@@ -203,7 +203,7 @@ def test_what_was_meant_to_happen_and_failed_is_not_swallowed(proxy: Proxy) -> N
     def broken() -> bool:
         raise ValueError("cannot be done")
 
-    gate = At(1, BEFORE, broken)
+    gate = At("PATCH statefulsets/shop", BEFORE, broken)
     proxy.watch(gate)
     with pytest.raises((http.client.HTTPException, OSError)):
         Client(proxy).send("PATCH", APPLY)
