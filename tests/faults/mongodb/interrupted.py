@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import functools
 import itertools
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from harness import objects
 from harness.api_server import ApiServer
 from harness.interruptions import AFTER, BEFORE, At, Kill
@@ -164,18 +166,17 @@ def _cut_off(trial: Trial, proxy: Proxy, reference: Reference) -> None:
             return
         with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
             restarts: list[concurrent.futures.Future[None]] = []
-
-            def kill(
-                server: ApiServer = server,
-                pool: concurrent.futures.Executor = pool,
-                restarts: list[concurrent.futures.Future[None]] = restarts,
-            ) -> bool:
-                restarts.append(pool.submit(server.restart, trial.api, AWAY))
-                server.wait_until_gone()
-                return False
-
+            kill = functools.partial(_kill_server, server, trial.api, pool, restarts)
             _without_server(trial, proxy, reference, point, moment, kill, "API server killed and started again")
             restarts[0].result()
+
+
+def _kill_server(
+    server: ApiServer, api: Cluster, pool: concurrent.futures.Executor, restarts: list[concurrent.futures.Future[None]]
+) -> bool:
+    restarts.append(pool.submit(server.restart, api, AWAY))
+    server.wait_until_gone()
+    return False
 
 
 def _without_server(
