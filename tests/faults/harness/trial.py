@@ -154,3 +154,11 @@ class Trial:
             if time.monotonic() > until:
                 raise Failed(f"The members do not agree: set ids {identities}, numbers of records {counts}.")
             time.sleep(0.3)
+
+
+class Scenario(t.NamedTuple):
+    title: str
+    #: raises Failed
+    run: t.Callable[[Trial], None]
+    #: whether a few points of it are a part of `make test`
+    in_short: bool = True
