@@ -12,7 +12,7 @@ from mongodb.interrupted import interrupted
 from mongodb.two_runs import two_runs
 from mongodb.unresolvable import unresolvable
 
-# The numbers are those of the project's list of faults; gaps are filled as scenarios come.
+# A number stays that of its scenario in all results; those between are left for others.
 SCENARIOS = {
     1: Scenario("a member's own or a peer's name does not resolve when the set is formed", unresolvable),
     # The integration target mongodb_replica_set has a pair of its own.
