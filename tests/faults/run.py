@@ -59,15 +59,16 @@ def main(arguments: list[str]) -> int:
     shutil.rmtree(LOGS, ignore_errors=True)
     results = []
     for name in [options.application] if options.application else sorted(APPLICATIONS):
-        for number in options.scenario or sorted(APPLICATIONS[name]):
+        known = APPLICATIONS[name]
+        for number in options.scenario or sorted(n for n in known if known[n].in_short or not options.short):
             results.append(examine(name, number, options, target))
             RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return close(results)
 
 
 def examine(name: str, number: int, options: argparse.Namespace, target: cluster.Target) -> dict[str, t.Any]:
-    title, scenario = APPLICATIONS[name][number]
-    print(f"\n--- {name} {number}: {title}", flush=True)
+    scenario = APPLICATIONS[name][number]
+    print(f"\n--- {name} {number}: {scenario.title}", flush=True)
     begun = time.monotonic()
     folder = LOGS / f"{name}-{number}"
     folder.mkdir(parents=True)
@@ -82,7 +83,7 @@ def examine(name: str, number: int, options: argparse.Namespace, target: cluster
         )
         passed = True
         try:
-            scenario(trial)
+            scenario.run(trial)
         except Exception as problem:
             # Whatever breaks here is a failure of this scenario, and the others are run all the same.
             passed = False

@@ -24,11 +24,11 @@ MEET_WITHIN = 3.0
 class At(Gate):
     """Does something once: right before a certain change is made, or after it and before the run learns of it."""
 
-    def __init__(self, which: t.Union[int, str], moment: str, happen: t.Callable[[], bool]) -> None:
-        """``which``: the change of this number, or the first one of this kind. ``happen``: whether it may go on."""
-        self._which = which
+    def __init__(self, what: str, moment: str, happen: t.Callable[[], bool], nth: int = 1) -> None:
+        """``what``: the nth change of this kind. ``happen`` tells whether it may go on."""
+        self._what = what
+        self._left = nth
         self._lock = threading.Lock()
-        self._begun = False
         self._moment = moment
         self._happen = happen
         self._done: concurrent.futures.Future[Change] = concurrent.futures.Future()
@@ -41,9 +41,9 @@ class At(Gate):
 
     def _pass(self, change: Change) -> bool:
         with self._lock:
-            if self._begun or self._which not in (change.number, change.what):
+            self._left -= self._what == change.what
+            if self._what != change.what or self._left != 0:
                 return True
-            self._begun = True
         try:
             goes_on = self._happen()
         except BaseException as problem:
@@ -57,14 +57,14 @@ class At(Gate):
         try:
             return self._done.result(timeout=REACHED_WITHIN)
         except concurrent.futures.TimeoutError:
-            raise Failed(f"The run did not come to its change {self._which}.") from None
+            raise Failed(f"The run did not come to {self._what}.") from None
 
 
 class Kill(At):
     """Kills the run; ``attach`` names it once it was started."""
 
-    def __init__(self, number: int, moment: str, whom: str) -> None:
-        super().__init__(number, moment, self._kill)
+    def __init__(self, what: str, moment: str, whom: str, nth: int = 1) -> None:
+        super().__init__(what, moment, self._kill, nth)
         self._whom = whom
         self._run: concurrent.futures.Future[Run] = concurrent.futures.Future()
         self.workers: list[int] = []

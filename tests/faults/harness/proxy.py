@@ -176,7 +176,7 @@ class Proxy:
                 return
             while len(rest) < int(headers.get("content-length", 0)):
                 rest += _receive(near)
-            change = self._change_of_request(method, path)
+            change = self._change_of_request(method, path, headers.get("content-type", ""))
             if change and not self._gate.before(change):
                 return
             far = self._connect()
@@ -219,13 +219,13 @@ class Proxy:
         own = [*self._server.headers, *(() if upgrade else ("Connection: close",))]
         return "\r\n".join([first, *own, *kept, "", ""]).encode("latin-1")
 
-    def _change_of_request(self, method: str, path: str) -> t.Optional[Change]:
+    def _change_of_request(self, method: str, path: str, content: str) -> t.Optional[Change]:
         address = urlsplit(path)
         if method in READS or "dryRun=All" in address.query or NOT_COUNTED.match(address.path):
             return None
         # The objects' own words: /apis/apps/v1/namespaces/shop/statefulsets/shop -> statefulsets/shop
         words = re.sub(r"^/(api|apis/[^/]+)/[^/]+/(namespaces/[^/]+/)?(?=[^/])", "", address.path)
-        return self._number(f"{method} {words}")
+        return self._number(f"{'APPLY' if 'apply-patch' in content else method} {words}")
 
     def _change_in_tunnel(self, message: bytes) -> t.Optional[Change]:
         found = self._commands.search(message)

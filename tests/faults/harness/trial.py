@@ -19,7 +19,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from harness import ledger
 from harness.application import Application
 from harness.ledger import Ledger
-from harness.playbook import Run
+from harness.playbook import BOTH, Run
 from harness.proxy import Proxy, upstream
 from harness.verdict import Failed, check
 from harness.writer import Writer
@@ -45,7 +45,7 @@ class Trial:
     lost: int = 0
     longest_gap: float = 0.0
     notes: list[str] = dataclasses.field(default_factory=list)
-    _runs: int = 0
+    _runs: list[Run] = dataclasses.field(default_factory=list)
     _writers: int = 0
 
     def say(self, text: str) -> None:
@@ -65,6 +65,7 @@ class Trial:
         try:
             yield name
         finally:
+            self._end_runs()
             if not self.options.keep:
                 self._remove(name)
 
@@ -90,12 +91,19 @@ class Trial:
 
     def start(self, application: Application, proxy: Proxy, **variables: t.Any) -> Run:
         """Start the playbook of the application."""
-        self._runs += 1
         command = [str(self.ansible_playbook), f"stateful.kube.{application.kind}"]
         for name, value in {**application.variables(), **variables}.items():
             command += ["-e", f"{name}={value}"]
         environment = {**self.environment, "KUBECONFIG": str(proxy.kubeconfig)}
-        return Run(command, environment, self.folder / f"run-{self._runs:03d}.log")
+        run = Run(command, environment, self.folder / f"run-{len(self._runs) + 1:03d}.log")
+        self._runs.append(run)
+        return run
+
+    def _end_runs(self) -> None:
+        """Leave nothing behind that goes on changing the cluster."""
+        for run in self._runs:
+            if run.running:
+                run.kill(BOTH)
 
     def play(self, application: Application, proxy: Proxy, **variables: t.Any) -> Run:
         """The same, to its end."""
@@ -146,3 +154,11 @@ class Trial:
             if time.monotonic() > until:
                 raise Failed(f"The members do not agree: set ids {identities}, numbers of records {counts}.")
             time.sleep(0.3)
+
+
+class Scenario(t.NamedTuple):
+    title: str
+    #: raises Failed
+    run: t.Callable[[Trial], None]
+    #: whether a few points of it are a part of `make test`
+    in_short: bool = True

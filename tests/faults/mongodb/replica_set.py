@@ -144,6 +144,11 @@ class ReplicaSet(Application):
                 return error.code != NOT_YET_INITIALIZED
         return True
 
+    def initiations(self) -> int:
+        """How often pod 0 was initiated, by its own record."""
+        with self.member(0) as client:
+            return client["local"]["oplog.rs"].count_documents({"op": "n", "o.msg": "initiating set"})
+
     @contextlib.contextmanager
     def member(self, ordinal: int, login: bool = True) -> t.Iterator[Client]:
         session = Session(self._tunnel(ordinal), self._login() if login else {})

@@ -28,12 +28,18 @@ COMMANDS = re.compile(rb"\x03(replSetInitiate)\x00")
 APPLY = "/apis/apps/v1/namespaces/shop/statefulsets/shop?fieldManager=stateful.kube"
 
 
+class Reached(t.NamedTuple):
+    method: str
+    body: bytes
+    authorization: str = ""
+
+
 class Server(http.server.ThreadingHTTPServer):
     """Stands for the API server: notes what reaches it, and echoes what comes through a web socket."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.reached: list[tuple[str, str, bytes, str]] = []
+        self.reached: list[Reached] = []
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -42,13 +48,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.reached.append((self.command, self.path, body, self.headers.get("Authorization", "")))
+        self.server.reached.append(Reached(self.command, body, self.headers.get("Authorization", "")))
         if self.headers.get("Upgrade"):
             self.send_response(101)
             self.end_headers()
             self.wfile.flush()
             while data := self.connection.recv(65536):
-                self.server.reached.append(("FRAME", "", data, ""))
+                self.server.reached.append(Reached("FRAME", data))
                 self.connection.sendall(b"echo")
             return
         self.send_response(200)
@@ -61,7 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.handle_any
         raise AttributeError(name)
 
-    def log_message(self, *_: object) -> None: ...
+    def log_message(self, *words: object) -> None: ...
 
 
 @pytest.fixture
@@ -131,8 +137,8 @@ def test_changes_are_counted_and_reads_are_not(proxy: Proxy, server: Server) -> 
         "POST namespaces",
     ]
     assert [change.number for change in proxy.changes] == [1, 2, 3]
-    assert server.reached[-2][2] == b"x" * 200_000
-    assert {authorization for *_, authorization in server.reached} == {"Bearer real"}
+    assert server.reached[-2].body == b"x" * 200_000
+    assert {each.authorization for each in server.reached} == {"Bearer real"}
 
 
 def test_nobody_else_on_the_machine_gets_in(proxy: Proxy, server: Server) -> None:
@@ -143,13 +149,13 @@ def test_nobody_else_on_the_machine_gets_in(proxy: Proxy, server: Server) -> Non
 
 
 def test_before_a_change_nothing_reaches_the_server(proxy: Proxy, server: Server) -> None:
-    proxy.watch(At(2, BEFORE, lambda: False))
+    proxy.watch(At("PATCH statefulsets/shop", BEFORE, lambda: False, nth=2))
     client = Client(proxy)
     assert client.send("PATCH", APPLY, b"1") == 200
     with pytest.raises((http.client.HTTPException, OSError)):
         client.send("PATCH", APPLY, b"2")
     assert client.send("PATCH", APPLY, b"3") == 200
-    assert [body for _, _, body, _ in server.reached] == [b"1", b"3"]
+    assert [each.body for each in server.reached] == [b"1", b"3"]
 
 
 def test_after_a_change_it_is_made_and_nobody_learns(proxy: Proxy, server: Server) -> None:
@@ -160,7 +166,7 @@ def test_after_a_change_it_is_made_and_nobody_learns(proxy: Proxy, server: Serve
         client.send("PATCH", APPLY, b"1")
     assert gate.wait() == Change(1, "PATCH statefulsets/shop")
     assert client.send("PATCH", APPLY, b"2") == 200
-    assert [body for _, _, body, _ in server.reached] == [b"1", b"2"]
+    assert [each.body for each in server.reached] == [b"1", b"2"]
 
 
 @pytest.mark.parametrize("length", [0, 200])
@@ -174,12 +180,12 @@ def test_a_command_inside_a_tunnel_is_a_change(proxy: Proxy, server: Server, len
 
 @pytest.mark.parametrize(("moment", "arrives"), [(BEFORE, 0), (AFTER, 1)])
 def test_a_tunnel_breaks_before_a_command_or_after_it(proxy: Proxy, server: Server, moment: str, arrives: int) -> None:
-    proxy.watch(At(1, moment, lambda: False))
+    proxy.watch(At("replSetInitiate", moment, lambda: False))
     with contextlib.closing(Client(proxy).tunnel()) as tunnel:
         tunnel.sendall(frame(b"\0\x03replSetInitiate\0"))
         with contextlib.suppress(ConnectionResetError):
             assert tunnel.recv(10) == b""
-    assert sum(method == "FRAME" for method, *_ in server.reached) == arrives
+    assert sum(each.method == "FRAME" for each in server.reached) == arrives
 
 
 def test_a_server_that_goes_away_refuses_and_comes_back(proxy: Proxy) -> None:
@@ -203,7 +209,7 @@ def test_what_was_meant_to_happen_and_failed_is_not_swallowed(proxy: Proxy) -> N
     def broken() -> bool:
         raise ValueError("cannot be done")
 
-    gate = At(1, BEFORE, broken)
+    gate = At("PATCH statefulsets/shop", BEFORE, broken)
     proxy.watch(gate)
     with pytest.raises((http.client.HTTPException, OSError)):
         Client(proxy).send("PATCH", APPLY)
