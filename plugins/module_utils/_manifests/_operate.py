@@ -153,7 +153,9 @@ class Manifests(Operation[Observed]):
                     f"namespace: {', '.join(missing)} does not exist in the cluster. Create it first, correct the "
                     "name, or set create_namespace to true."
                 )
-        objects = _in_parallel(lambda key: self._see(key, live.get(key), missing), self.declared)
+        # What lives in a namespace that is yet to be made cannot be tried beforehand.
+        new = {*missing, *(key.name for key in self.declared if key.kind == "Namespace" and live.get(key) is None)}
+        objects = _in_parallel(lambda key: self._see(key, live.get(key), new), self.declared)
         fight = conflict_sentence(objects)
         if fight:
             held = [
@@ -287,11 +289,11 @@ class Manifests(Operation[Observed]):
                     found[key] = one
         return found
 
-    def _see(self, key: Key, live: t.Optional[Object], missing: t.Sequence[str]) -> Seen:
+    def _see(self, key: Key, live: t.Optional[Object], new_namespaces: t.Collection[str]) -> Seen:
         declared = self.declared[key]
         if self.state == "absent":
             return Seen(key, live, declared, changes=live is not None)
-        if key.namespace in missing:
+        if key.namespace in new_namespaces:
             return Seen(key, None, declared, changes=True, validated=False)
         if key.kind == "StatefulSet":
             recreation = stand(self.cluster, key, live)

@@ -110,13 +110,16 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
         Step("create-namespace", name, f"create Namespace {name}", guarded=False, data={"namespace": name})
         for name in observed.missing_namespaces
     ]
+    spaces = [seen for seen in observed.objects if seen.key.kind == "Namespace" and seen.changes and not seen.live]
+    # Everything else lives in one, the application's lock included.
+    steps += [dataclasses.replace(_apply_step(seen, 0), guarded=False, batch="apply-namespace") for seen in spaces]
     for secret in observed.secrets:
         verb = "add the missing keys of" if secret.exists else "create"
         if secret.missing:
             what = f"{verb} {secret.key} ({', '.join(secret.missing)}: made once and kept)"
             steps.append(Step("generate", str(secret.key), what, batch="generate", data={"secret": secret}))
     steps += _record_steps(observed)
-    noted = {step.target for step in steps if step.action == "apply"}
+    noted = {step.target for step in steps if step.action == "apply"}  # those among these steps come once
     for rank in (0, 1, 2):
         here = [seen for seen in observed.objects if seen.key.rank == rank]
         steps += [

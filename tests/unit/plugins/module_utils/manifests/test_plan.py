@@ -56,11 +56,22 @@ def test_what_others_need_is_made_first() -> None:
     )
     assert [(step.action, step.target) for step in planned(observed).steps] == [
         ("create-namespace", "other"),
-        ("generate", "Secret shop/root"),
         ("apply", "Namespace shop"),
+        ("generate", "Secret shop/root"),
         ("apply", "Service shop/shop"),
         ("apply", "StatefulSet shop/shop"),
     ]
+
+
+def test_a_namespace_is_made_before_the_lock_that_lives_in_it() -> None:
+    observed = Observed(objects=(Seen(SERVICE, changes=True), Seen(SPACE, changes=True)), missing_namespaces=("other",))
+    assert [(step.target, step.guarded) for step in planned(observed).steps] == [
+        ("other", False),
+        ("Namespace shop", False),
+        ("Service shop/shop", True),
+    ]
+    there = Seen(SPACE, {"kind": "Namespace", "metadata": {"name": "shop"}}, changes=True)
+    assert [step.guarded for step in planned(Observed(objects=(there,))).steps] == [True]
 
 
 def test_deletion_goes_the_other_way_and_skips_what_is_gone_or_going() -> None:
