@@ -735,6 +735,7 @@ def _apply_error(key: Key, error: ApiError) -> str:
             f"{key}: the API server does not accept it: {error.message.rstrip('.')}. Correct the definition; the "
             "object was left as it was."
         )
-    if error.status == 400:
+    # An unknown field in a server-side apply comes back as the server's own failure.
+    if error.status == 400 or "field not declared in schema" in error.message:
         return f"{key}: the API server does not understand it: {error.message.rstrip('.')}. Correct the definition."
     return f"{key}: {error.message}"
