@@ -189,6 +189,16 @@ def test_what_is_written_elsewhere_has_an_entry_too(name: str) -> None:
     assert [text for text in written if not has_entry(text)] == []
 
 
+def test_no_class_of_outcomes_is_forgotten() -> None:
+    derived = {
+        node.name
+        for _path, tree in trees("plugins")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & set(OUTCOMES)
+    }
+    assert derived - set(OUTCOMES) == set()
+
+
 def test_the_lists_of_this_test_are_needed() -> None:
     expressions = {ast.unparse(message) for _place, message in raised()}
     assert set(ELSEWHERE) - expressions == set()
