@@ -52,8 +52,8 @@ def diagnose(cluster: Cluster, namespace: str, selector: str, owners: t.Sequence
             for (kind, name), many in by_object.items()
             if name == owner and kind != "Pod"
             for event in many
-            # A denial that pods came after has passed.
-            if not pods or (event.get("reason") == "FailedCreate" and _when(event) >= youngest)
+            # A denial that pods came after has passed, also one of the same second.
+            if not pods or (event.get("reason") == "FailedCreate" and _when(event) > youngest)
         ]
         if told:
             found.append(f"{owner}: {_last_message(told)}")

@@ -29,6 +29,8 @@ NAME = "shop"
 MEMBERS = 3
 PODS = tuple(f"{NAME}-{ordinal}" for ordinal in range(MEMBERS))
 SET_ID_ANNOTATION = "stateful.kube/mongodb-replica-set-id"
+# What a run found when it had nothing to do: of this one deployment, and no part of what was declared.
+NOTE_ANNOTATION = "stateful.kube/mongodb-replica-set-note"
 NOT_YET_INITIALIZED = 94
 # Milliseconds: a write that is not acknowledged in this time counts as a gap, and the next one is tried.
 WRITE_TIMEOUT = 4000
@@ -99,7 +101,7 @@ class ReplicaSet(Application):
         return {**found, "recorded": self.recorded()}
 
     def end_state(self) -> t.Any:
-        left = objects.what_is_left(self.api, self.namespace, without_annotations=(SET_ID_ANNOTATION,))
+        left = objects.what_is_left(self.api, self.namespace, without_annotations=(SET_ID_ANNOTATION, NOTE_ANNOTATION))
         config = self.config()
         members = [
             {**member, "host": member["host"].replace(self.namespace, "NAMESPACE")} for member in config["members"]

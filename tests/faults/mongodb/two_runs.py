@@ -13,7 +13,7 @@ from harness.playbook import Run
 from harness.proxy import Gate
 from harness.trial import RUN_MAY_TAKE, Trial
 from harness.verdict import Failed
-from mongodb.replica_set import NAME, SET_ID_ANNOTATION, ReplicaSet
+from mongodb.replica_set import NAME, NOTE_ANNOTATION, SET_ID_ANNOTATION, ReplicaSet
 
 # Seconds between the starts of two runs, at most: about as long as forming a set takes.
 APART = 3.0
@@ -59,6 +59,6 @@ def _both_end_well(pair: int, first: Run, second: Run) -> None:
 
 def _forget(trial: Trial, application: ReplicaSet) -> None:
     """Members without data, and nothing recorded: as it was before the first run, but for the objects."""
-    patch = {"metadata": {"annotations": {SET_ID_ANNOTATION: None}}}
+    patch = {"metadata": {"annotations": {SET_ID_ANNOTATION: None, NOTE_ANNOTATION: None}}}
     trial.api.merge("apps/v1", "StatefulSet", NAME, application.namespace, patch)
     trial.delete_pods(application.namespace, ())

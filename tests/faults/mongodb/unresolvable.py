@@ -52,7 +52,11 @@ def unresolvable(trial: Trial) -> None:
                 (_gives_up if case.too_long else _sits_it_out)(trial, application, proxy, record, case)
                 _full_names(application)
                 check(application.initiations() == 1, f"Pod 0 was initiated {application.initiations()} times.")
-            trial.play(application, proxy).expect_success("The last run", changed=0)
+            proxy.watch()
+            trial.play(application, proxy).expect_success("The last run")
+            made = {change.what for change in proxy.changes}
+            # The Service was changed by this scenario, and is put right if no run has done it yet.
+            check(made <= {f"APPLY services/{NAME}"}, f"The last run had nothing to do, and sent {', '.join(made)}.")
             trial.note(f"{case.title}: named, initiated once, full names only")
 
 

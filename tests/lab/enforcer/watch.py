@@ -120,7 +120,7 @@ class Store:
         known = dict(self.objects or {})
         uid = event["object"]["metadata"]["uid"]
         if event["type"] == "DELETED":
-            pass
+            known.pop(uid, None)
         else:
             known[uid] = event["object"]
         # A new dictionary, so that whoever reads the old one is not disturbed.

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab import files, shell
+from lab.errors import LabError
 from lab.settings import CNI_NETWORK, NFT_TABLE, NODE_BRIDGE, NODE_NETWORK, POD_NETWORK, Node, Settings
 
 NETNS_FOLDER = Path("/run/netns")
@@ -129,6 +130,8 @@ def cut_rules(node: Node, peers: Sequence[Node]) -> str:
 
 def cut(node: Node, peers: Sequence[Node]) -> None:
     """Cut a node off, from some more nodes perhaps than it was already."""
+    if not node.network_namespace:
+        raise LabError(f"{node.name} shares the machine's own network, which is not cut.")
     before = cut_from(node)
     lacking = [peer for peer in peers if peer.name not in before]
     if EVERYBODY not in before and (lacking or not peers):

@@ -48,8 +48,9 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "openssh-server": lambda: bool(shell.find("sshd")),
     "mmdebstrap": lambda: bool(shell.find("mmdebstrap")),
 }
-# Services that those packages bring; the lab runs its own instances.
-SERVICES = {"etcd-server": "etcd", "containerd": "containerd", "openssh-server": "ssh"}
+# Services that those packages bring; the lab runs its own instances. Some releases start SSH by its socket.
+SERVICES = {"etcd-server": ["etcd.service"], "containerd": ["containerd.service"]}
+SERVICES["openssh-server"] = ["ssh.service", "ssh.socket"]
 
 
 def check_python() -> None:
@@ -177,12 +178,16 @@ def ensure_packages() -> None:
 
 
 def disable_services(installed: list[str]) -> None:
-    """What the lab brought in must not start by itself at the next boot either."""
-    if not Path("/run/systemd/system").is_dir():
+    """What the lab brought in must not start by itself at the next boot either.
+
+    Packages enable their services also where systemd does not run, as in a container whose disk is booted later.
+    """
+    if not shell.find("systemctl"):
         return
+    stop = ["--now"] if Path("/run/systemd/system").is_dir() else []
     for package in installed:
-        if service := SERVICES.get(package):
-            shell.run(["systemctl", "disable", "--now", service], check=False)
+        for service in SERVICES.get(package, []):
+            shell.run(["systemctl", "disable", *stop, service], check=False)
 
 
 def ensure(settings: Settings) -> None:

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
-from lab import network
+from lab import network, shell
+from lab.errors import LabError
+from lab.settings import Node
 
 BLANK = """\
 table ip nat {
@@ -41,3 +44,10 @@ def test_notes_on_other_programs_pods_stay(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(network, "CNI_RESULTS", tmp_path)
     network.remove_cni_results()
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"cni-loopback-{foreign}-lo", f"podman-{foreign}-eth0"]
+
+
+def test_the_machines_own_network_is_never_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Node("node1", IPv4Address("192.0.2.1"), IPv4Network("198.51.100.0/24"), tmp_path)
+    monkeypatch.setattr(shell, "run", lambda *_words, **_more: pytest.fail("a rule was set"))
+    with pytest.raises(LabError, match="own network"):
+        network.cut(node, [])

@@ -80,7 +80,9 @@ def test_given_values_of_generated_secrets_are_not_shown() -> None:
 
 
 def test_a_message_about_a_secret_loses_its_values_and_no_other_words() -> None:
-    assert without_values("pin: found qq7, qq77 and cXE3", SECRET) == "pin: found (hidden), qq77 and (hidden)"
+    assert without_values("pin: found qq7, qq77, aqq7 and cXE3", SECRET) == (
+        "pin: found (hidden), qq77, aqq7 and (hidden)"
+    )
     assert without_values("found qq7", {"kind": "ConfigMap", "data": {"pin": "qq7"}}) == "found qq7"
 
 

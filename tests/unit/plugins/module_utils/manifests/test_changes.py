@@ -112,7 +112,8 @@ def test_a_field_that_was_ours_goes_back_to_its_default_and_one_that_was_not_sta
 
 def test_claims_grow_and_then_the_template() -> None:
     there, wanted = live(template()), declared(template(size="2Gi"))
-    claims = [claim(10), claim(2), claim(1, "2Gi"), {**claim(0), "metadata": {"name": "data-other-0"}}]
+    strange = {**claim(0), "metadata": {"name": "data-other-0"}}
+    claims = [claim(10), claim(2), claim(1, "2Gi"), claim(3, "10Gi"), strange]
     found = change(wanted, there, claims)
     assert found
     assert [(one.claim, one.before, one.after) for one in found.growth] == [
