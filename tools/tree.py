@@ -25,6 +25,8 @@ PARTS = ("changelogs", "docs", "galaxy.yml", "meta", "playbooks", "plugins", "RE
 
 def link() -> pathlib.Path:
     """Make the links, drop those whose part is gone; return the folder for ANSIBLE_COLLECTIONS_PATH."""
+    if LINKED.is_symlink():
+        LINKED.unlink()  # somebody linked a whole clone, whose files must not be taken for leftovers here
     LINKED.mkdir(parents=True, exist_ok=True)
     for entry in LINKED.iterdir():
         if not entry.exists() or entry.name not in PARTS:
