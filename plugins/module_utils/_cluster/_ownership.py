@@ -42,14 +42,15 @@ def unchanged(declared: Object, live: Object, manager: str) -> bool:
 
     False means "perhaps": the server normalises quantities and fills in defaults, and only a dry run can tell.
     """
-    fields = _applied_fields(live, manager, declared.get("apiVersion", ""))
-    if fields is None:
-        return False
     body = {key: value for key, value in declared.items() if key not in _IDENTITY}
     metadata = {key: value for key, value in body.get("metadata", {}).items() if key not in ("name", "namespace")}
     body.pop("metadata", None)
     if metadata:
         body["metadata"] = metadata
+    fields = _applied_fields(live, manager, declared.get("apiVersion", ""))
+    if fields is None:
+        # Of an object that is declared by its name alone (a Namespace) the server keeps no record.
+        return not body
     return _same(fields, body, _as_declared(live))
 
 

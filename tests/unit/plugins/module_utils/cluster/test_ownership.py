@@ -202,3 +202,15 @@ def test_values_of_secrets_never_show_in_a_diff() -> None:
     assert set(created["data"].values()) == {"(hidden)"}
     gone, _nothing = visible_pair(after, None)
     assert set(gone["data"].values()) == {"(hidden)"}
+
+
+def test_an_object_declared_by_its_name_alone_is_as_declared_once_it_exists() -> None:
+    declared = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    live = {**declared, "metadata": {"name": "shop", "uid": "1", "labels": {"kubernetes.io/metadata.name": "shop"}}}
+    assert unchanged(declared, live, "stateful.kube")
+    assert not unchanged({**declared, "metadata": {"name": "shop", "labels": {"a": "b"}}}, live, "stateful.kube")
+    # A label that was declared before has to go.
+    record = {"f:metadata": {"f:labels": {"f:a": {}}}}
+    before = {"manager": "stateful.kube", "operation": "Apply", "apiVersion": "v1", "fieldsV1": record}
+    labelled = {**live, "metadata": {**live["metadata"], "labels": {"a": "b"}, "managedFields": [before]}}
+    assert not unchanged(declared, labelled, "stateful.kube")
