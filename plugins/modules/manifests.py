@@ -262,7 +262,12 @@ def run(task: Task) -> dict[str, t.Any]:
     if params["prune"] and params["state"] == "absent":
         raise Failure(
             "prune: expected state present, found absent: what is to be deleted is what definition names. Leave prune "
-            "out, or apply an empty definition with prune."
+            "out."
+        )
+    if params["prune"] and not declared:
+        raise Failure(
+            "prune: expected at least one object in definition, found none: that would delete everything that the "
+            "application has. To take an application away, name its objects with state absent."
         )
     if params["application"] and not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", params["application"]):
         raise Failure(

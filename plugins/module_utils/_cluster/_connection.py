@@ -194,7 +194,7 @@ class Connection:
         headers = {"User-Agent": "stateful.kube"}
         for setting in self.configuration.auth_settings().values():
             if setting.get("in") == "header" and setting.get("value"):
-                headers[setting["key"]] = setting["value"]
+                headers[setting["key"]] = str(setting["value"]).strip()
         if self._options.username and self._options.password:
             pair = f"{self._options.username}:{self._options.password}".encode()
             headers["authorization"] = f"Basic {base64.b64encode(pair).decode()}"
@@ -232,6 +232,12 @@ class Connection:
             )
         except self._transport_errors as exc:
             raise self._unreachable(exc) from exc
+        except ValueError:
+            # Its text quotes the header, which is the token.
+            raise Failure(
+                "The credentials of this connection hold a character that no HTTP header can carry, such as a line "
+                "break in the middle of the token. Correct api_key (K8S_AUTH_API_KEY), or the token in the kubeconfig."
+            ) from None
 
     def _unreachable(self, exc: BaseException) -> Unreachable:
         hint = "check that host, kubeconfig or context name the cluster you mean, and that it can be reached from here"
@@ -365,7 +371,7 @@ def _overlay(configuration: t.Any, options: ConnectionOptions) -> None:
     if options.validate_certs is not None:
         configuration.verify_ssl = options.validate_certs
     if options.api_key:
-        configuration.api_key = {"authorization": f"Bearer {options.api_key}"}
+        configuration.api_key = {"authorization": f"Bearer {options.api_key.strip()}"}
         configuration.refresh_api_key_hook = None
     if options.proxy_headers:
         import urllib3

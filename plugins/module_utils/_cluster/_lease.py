@@ -70,8 +70,9 @@ class Process:
             return False
         if (self.boot, self.namespace) != (here.boot, here.namespace):
             return False
+        started = _started(self.pid)
         # Process numbers are used again: the same number with another start is another process.
-        return _started(self.pid) != self.started
+        return started != self.started if started else _is_gone(self.pid)
 
 
 def lease_name(application: str) -> str:
@@ -100,7 +101,7 @@ class Lease:
 
     def acquire(self, task: Task, title: str, timeout: float) -> None:
         """Wait until nobody else holds it, and take it. Raises Failure after ``timeout`` seconds."""
-        begun = time.monotonic()
+        begun = _clock()
         said = begun - _PROGRESS_EVERY
         watch = _Watched()
         labels = f"app.kubernetes.io/instance={self._application}"
@@ -110,8 +111,9 @@ class Lease:
                 obstacle = self._attempt(watch, task, title)
                 if not obstacle:
                     break
-                now = time.monotonic()
-                if now - begun > timeout:
+                now = _clock()
+                # A holder that died elsewhere is only told by a Lease that stands still for its whole duration.
+                if now - begun > max(timeout, watch.free_after - begun):
                     raise Failure(
                         f"{title}: waited {now - begun:.0f} s (wait_timeout is {timeout:.0f} s) for the Lease "
                         f"{self._namespace}/{self.name}, which keeps two runs from changing one application at once: "
@@ -150,9 +152,9 @@ class Lease:
 
     def check(self) -> None:
         """Make sure that it is still ours, just before something is changed. Raises Failure."""
-        if time.monotonic() - self._renewed > self._duration / 2:
+        if _clock() - self._renewed > self._duration / 2:
             self._renew()
-        if self._lost or time.monotonic() - self._renewed > self._duration:
+        if self._lost or _clock() - self._renewed > self._duration:
             raise Failure(
                 f"The Lease {self._namespace}/{self.name} is lost ({self._lost or 'it could not be renewed in time'}), "
                 "so another run may be changing this application now. Stopped before the next change. Run the same "
@@ -195,7 +197,7 @@ class Lease:
         if there:
             metadata["resourceVersion"] = there["metadata"]["resourceVersion"]
         wanted: Object = {"apiVersion": KIND[0], "kind": KIND[1], "metadata": metadata, "spec": spec}
-        begun = time.monotonic()
+        begun = _clock()
         try:
             self._held = self._cluster.replace(wanted) if there else self._cluster.create(wanted)
         except ApiError as error:
@@ -220,7 +222,7 @@ class Lease:
         with self._lock:
             if self._held is None or self._lost:
                 return
-            begun = time.monotonic()
+            begun = _clock()
             wanted = {**self._held, "spec": {**self._held["spec"], "renewTime": _now()}}
             try:
                 self._held = self._cluster.replace(wanted)
@@ -250,11 +252,13 @@ class _Watched:
     def __init__(self) -> None:
         self._version = ""
         self._since = 0.0
+        #: when the Lease is free if it is not renewed any more
+        self.free_after = 0.0
         self.by_force = False
 
     def free(self, lease: Object, mine: str) -> str:
         """Why this Lease can be taken, or an empty text where it cannot."""
-        now = time.monotonic()
+        now = _clock()
         if lease["metadata"]["resourceVersion"] != self._version:
             self._version, self._since = lease["metadata"]["resourceVersion"], now
         spec = lease.get("spec") or {}
@@ -265,6 +269,8 @@ class _Watched:
         if process and process.surely_dead():
             return "its process on this host has ended"
         duration = spec.get("leaseDurationSeconds") or DURATION
+        if not self.free_after:
+            self.free_after = self._since + duration + 2  # set once: a holder that renews is not waited for any longer
         if now - self._since > duration:
             return f"it was not renewed for {duration} s"
         return ""
@@ -298,6 +304,23 @@ def _pid_namespace() -> str:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether there is no such process, or only its remains; /proc may hide processes of other users."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    # It is ours, so /proc shows it: without a start it has ended, and only waits for its parent to notice.
+    return bool(_read(f"/proc/{pid}/stat"))
+
+
+def _clock() -> float:
+    """Seconds that go on while the machine sleeps, where the platform counts them."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _started(pid: int) -> str:

@@ -89,7 +89,7 @@ def plain_configuration(
     if bool(configuration.cert_file) != bool(configuration.key_file):
         return None
     if user.get("token"):
-        configuration.api_key = {"authorization": f"Bearer {user['token']}"}
+        configuration.api_key = {"authorization": f"Bearer {str(user['token']).strip()}"}
     return configuration, namespace
 
 

@@ -42,6 +42,11 @@ class Key:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
     @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """What the object is, whatever version of its API it was named in."""
+        return self.api_version.rpartition("/")[0], self.kind, self.namespace, self.name
+
+    @property
     def rank(self) -> int:
         return 0 if self.kind in _FIRST else LAST_RANK if self.kind in _LAST else 1
 
@@ -162,9 +167,21 @@ def _without_data(value: t.Any, secret: bool) -> t.Any:
 def _without_given_values(value: t.Any) -> t.Any:
     if isinstance(value, list):
         return [_without_given_values(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _hidden(item) if key == "value" else _without_given_values(item) for key, item in value.items()}
-    return value
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_rules(item) if key == "keys" else item for key, item in value.items()}
+
+
+def _without_rules(keys: t.Any) -> t.Any:
+    """Whatever stands where a value could be meant is hidden, also where it is misplaced."""
+    if not isinstance(keys, dict):
+        return _HIDDEN
+    return {
+        name: {part: item if part in ("length", "encoding") else _hidden(item) for part, item in rule.items()}
+        if isinstance(rule, dict)
+        else _HIDDEN
+        for name, rule in keys.items()
+    }
 
 
 def _hidden(value: t.Any) -> t.Any:
@@ -199,6 +216,12 @@ def parse_generated(entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[Generate
                 raise Failure(
                     f"generated_secrets: {entry['name']}: key {key}: expected only 'value', or 'length' with "
                     f"'encoding' alnum or base64."
+                )
+            length = rule.get("length", 1)
+            if "value" not in rule and (isinstance(length, bool) or not str(length).isdigit() or int(length) < 1):
+                raise Failure(
+                    f"generated_secrets: {entry['name']}: key {key}: expected length to be a whole number of "
+                    "characters, 1 or more, found something else."
                 )
         parsed.append(
             GeneratedSecret(

@@ -65,6 +65,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
 )
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import (
     LABEL,
+    NAME,
     RECORD,
     SWEPT,
     Record,
@@ -210,10 +211,13 @@ class Manifests(Operation[Observed]):
             one = self.cluster.get(key.api_version, key.kind, key.name)
             if one:
                 there[key] = one
+        # The same object is served under each version of its API.
+        wanted_still = {key.identity for key in (*self.declared, *self.generated)}
+        names = {name for obj in self.declared.values() if (name := (obj["metadata"].get("labels") or {}).get(NAME))}
         judged = (
-            judge(key, obj, self.application, self.manager)
+            judge(key, obj, self.application, self.manager, names)
             for key, obj in sorted(there.items(), key=lambda pair: str(pair[0]))
-            if key not in self.declared and key not in self.generated
+            if key.identity not in wanted_still
         )
         return [one for one in judged if one]
 
@@ -301,7 +305,7 @@ class Manifests(Operation[Observed]):
                 return Seen(key, live, declared, changes=True, recreation=recreation)
         if live and live["metadata"].get("deletionTimestamp"):
             return Seen(key, live, declared, changes=True)
-        if key in self._applied or (live and unchanged(declared, live, self.manager)):
+        if live and (key in self._applied or unchanged(declared, live, self.manager)):
             return Seen(key, live, declared)
         if live is None and key.kind == "StatefulSet":
             self._require_classes(key)

@@ -18,6 +18,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes 
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import (
     LABEL,
+    NAME,
     Record,
     Undeclared,
     refuse,
@@ -29,8 +30,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Pl
 
 # On a StatefulSet: what its data was made with, in words.
 IDENTITY = "stateful.kube/identity"
-# What kind of application an object belongs to, on objects of this collection's roles.
-NAME = "app.kubernetes.io/name"
+# On objects of this collection's roles.
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 

@@ -25,6 +25,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Re
 RECORD = "stateful.kube/kinds"
 #: the label that says to which application an object belongs
 LABEL = "app.kubernetes.io/instance"
+#: the label that says what kind of application that is
+NAME = "app.kubernetes.io/name"
 
 # Data, and what others stand on: deleting these is never a matter of a line that was left out.
 _NEVER = frozenset(
@@ -115,12 +117,18 @@ def read(record: str) -> tuple[set[tuple[str, str]], set[Key]]:
     return kinds, objects
 
 
-def judge(key: Key, live: Object, application: str, manager: str) -> t.Optional[Undeclared]:
-    """What to do about an object that is not declared: None where it is no business of this application."""
+def judge(key: Key, live: Object, application: str, manager: str, names: t.Collection[str]) -> t.Optional[Undeclared]:
+    """What to do about an object that is not declared: None where it is no business of this application.
+
+    ``names`` are the values that the declared objects have for the label NAME: another kind of application may bear
+    the same name.
+    """
     metadata = live["metadata"]
+    labels = metadata.get("labels") or {}
     if (
         key.kind in _NEVER
-        or (metadata.get("labels") or {}).get(LABEL) != application
+        or labels.get(LABEL) != application
+        or (names and labels.get(NAME) not in (None, *names))
         or metadata.get("ownerReferences")
         or metadata.get("deletionTimestamp")
     ):
@@ -129,7 +137,14 @@ def judge(key: Key, live: Object, application: str, manager: str) -> t.Optional[
     if manager not in managers:
         return None
     others = sorted(managers - {manager})
-    return Undeclared(key, live, f"{', '.join(others)} applies it too" if others else "")
+    if others:
+        return Undeclared(key, live, f"{', '.join(others)} applies it too")
+    if not key.namespace:
+        return Undeclared(key, live, "it lives outside of namespaces, where it may serve others as well")
+    if (key.api_version, key.kind) not in BUILT_IN:
+        # Data may hang on it: a snapshot, a database of an operator.
+        return Undeclared(key, live, f"nothing is known here of what goes with a {key.kind}")
+    return Undeclared(key, live)
 
 
 def refuse(one: Undeclared) -> t.Optional[Refusal]:

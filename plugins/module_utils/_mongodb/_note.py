@@ -42,6 +42,8 @@ class Hello:
     state: str
     term: int = 0
     optime: float = 0.0  # seconds since the epoch of its newest write
+    #: whom it takes for the primary; one that is cut off from the others takes nobody
+    primary: str = ""
 
     @classmethod
     def of(cls, document: t.Mapping[str, t.Any]) -> Hello:
@@ -55,6 +57,7 @@ class Hello:
             # The second half of a primary's election id is the term that it was elected in.
             term=int(str(election)[8:], 16) if election else 0,
             optime=written.timestamp() if written else 0.0,
+            primary=str(document.get("primary", "")),
         )
 
 
@@ -96,6 +99,9 @@ def recalled(note: Note, target: Target, seen: Snapshot, hellos: t.Mapping[int, 
             return None
     states = [told.state for told in hellos.values()]
     if states.count(PRIMARY) != 1 or states.count(PRIMARY) + states.count(SECONDARY) != len(states):
+        return None
+    primary = next(told.host for told in hellos.values() if told.state == PRIMARY)
+    if any(told.primary != primary for told in hellos.values()):
         return None
     now = dataclasses.replace(config, term=max(config.term, *(told.term for told in hellos.values())))
     statuses = tuple(MemberStatus(told.host, told.state, healthy=True, optime=told.optime) for told in hellos.values())

@@ -69,6 +69,27 @@ def test_of_processes_elsewhere_nothing_is_known(sleeper: subprocess.Popen[bytes
     assert not dataclasses.replace(seen, **elsewhere).surely_dead()
 
 
+def test_a_process_that_is_hidden_from_us_is_not_dead(
+    sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = _of(sleeper)
+    monkeypatch.setattr(_lease, "_started", lambda pid: "")
+    monkeypatch.setattr(_lease, "_read", lambda path: "boot" if "boot_id" in path else "")
+    here = dataclasses.replace(seen, boot="boot")
+    # As it is under hidepid: nothing to read, and a signal is either allowed or refused.
+    assert not here.surely_dead()
+
+    def refused(pid: int, signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(_lease.os, "kill", refused)
+    assert not here.surely_dead()
+    monkeypatch.undo()
+    sleeper.kill()
+    sleeper.wait()
+    assert seen.surely_dead()
+
+
 def test_a_name_with_spaces_and_parentheses_does_not_confuse(tmp_path: t.Any) -> None:
     program = tmp_path / "a (b) 1 2"
     program.symlink_to("/bin/sleep")
@@ -85,7 +106,7 @@ def test_process_survives_being_written_down() -> None:
 
 def test_a_living_holder_keeps_its_lease_for_its_duration(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 129.0, 131.0])
-    monkeypatch.setattr(_lease.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(_lease, "_clock", lambda: next(clock))
     watch = _lease._Watched()
     held = _lease_of(Process.this())
     assert watch.free(held, "me") == ""
@@ -96,13 +117,25 @@ def test_a_living_holder_keeps_its_lease_for_its_duration(monkeypatch: pytest.Mo
 
 def test_every_renewal_starts_the_wait_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 129.0, 140.0, 160.0])
-    monkeypatch.setattr(_lease.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(_lease, "_clock", lambda: next(clock))
     watch = _lease._Watched()
     process = Process.this()
     assert watch.free(_lease_of(process, "1"), "me") == ""
     assert watch.free(_lease_of(process, "2"), "me") == ""
     assert watch.free(_lease_of(process, "2"), "me") == ""
     assert "not renewed" in watch.free(_lease_of(process, "2"), "me")
+
+
+def test_a_short_wait_is_long_enough_to_tell_a_dead_holder(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 110.0, 131.0])
+    monkeypatch.setattr(_lease, "_clock", lambda: next(clock))
+    watch = _lease._Watched()
+    held = _lease_of(dataclasses.replace(Process.this(), boot="elsewhere"))
+    assert watch.free(held, "me") == ""
+    assert watch.free_after == 132.0
+    assert watch.free(held, "me") == ""
+    assert "not renewed" in watch.free(held, "me")
+    assert watch.free_after == 132.0
 
 
 def test_a_dead_holder_on_this_host_is_replaced_at_once(sleeper: subprocess.Popen[bytes]) -> None:

@@ -123,6 +123,12 @@ def test_a_dictionary_means_what_it_means_to_the_official_package(folder: pathli
     assert _facts(found[0]) == _facts(official)
 
 
+def test_a_line_break_behind_a_token_is_no_part_of_it(folder: pathlib.Path) -> None:
+    found = _plain(folder, kubeconfig=_kubeconfig({"server": "https://h"}, {"token": "sesame\n"}))
+    assert found is not None
+    assert found[0].auth_settings()["BearerToken"]["value"] == "Bearer sesame"
+
+
 def test_credentials_from_the_file_are_for_nobody_else(folder: pathlib.Path) -> None:
     found = _plain(folder, kubeconfig=_kubeconfig(*PLAIN["certificate"]))
     assert found is not None

@@ -16,6 +16,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import Observed, Seen, plan_present
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import (
     LABEL,
+    NAME,
     SWEPT,
     Record,
     Undeclared,
@@ -44,7 +45,7 @@ def applied(*managers: str, **metadata: t.Any) -> dict[str, t.Any]:
 
 def test_what_we_applied_and_nobody_else_is_deleted() -> None:
     live = applied("us")
-    assert judge(OLD, live, "shop", "us") == Undeclared(OLD, live)
+    assert judge(OLD, live, "shop", "us", ()) == Undeclared(OLD, live)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_what_we_applied_and_nobody_else_is_deleted() -> None:
     ],
 )
 def test_what_is_not_ours_is_no_business_of_ours(live: dict[str, t.Any]) -> None:
-    assert judge(OLD, live, "shop", "us") is None
+    assert judge(OLD, live, "shop", "us", ()) is None
 
 
 @pytest.mark.parametrize(
@@ -67,14 +68,39 @@ def test_what_is_not_ours_is_no_business_of_ours(live: dict[str, t.Any]) -> None
     ["PersistentVolumeClaim", "PersistentVolume", "Namespace", "CustomResourceDefinition", "StorageClass"],
 )
 def test_data_and_what_others_stand_on_is_never_deleted(kind: str) -> None:
-    assert judge(Key("v1", kind, "shop", "old"), applied("us"), "shop", "us") is None
+    assert judge(Key("v1", kind, "shop", "old"), applied("us"), "shop", "us", ()) is None
     assert kind not in {name for _version, name in SWEPT}
     assert read(f"v1/{kind} v1/{kind}:old") == (set(), set())
     assert written([Key("v1", kind, "shop", "old")]) == ""
 
 
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        (ROLE, "outside of namespaces"),
+        (Key("snapshot.storage.k8s.io/v1", "VolumeSnapshot", "shop", "old"), "goes with a VolumeSnapshot"),
+    ],
+)
+def test_what_may_serve_others_or_hold_data_is_kept_and_told(key: Key, why: str) -> None:
+    found = judge(key, applied("us"), "shop", "us", ())
+    assert found
+    assert why in found.kept
+
+
+def test_another_kind_of_application_of_the_same_name_is_none_of_ours() -> None:
+    live = applied("us", labels={LABEL: "shop", NAME: "mongodb"})
+    assert judge(OLD, live, "shop", "us", {"nginx"}) is None
+    assert judge(OLD, live, "shop", "us", {"nginx", "mongodb"}) == Undeclared(OLD, live)
+    assert judge(OLD, live, "shop", "us", ()) == Undeclared(OLD, live)
+
+
+def test_another_version_of_its_api_makes_no_other_object() -> None:
+    assert Key("autoscaling/v1", "H", "shop", "a").identity == Key("autoscaling/v2", "H", "shop", "a").identity
+    assert Key("autoscaling/v1", "H", "shop", "a").identity != Key("other/v1", "H", "shop", "a").identity
+
+
 def test_what_another_manager_applies_too_is_kept_and_told() -> None:
-    found = judge(OLD, applied("us", "them"), "shop", "us")
+    found = judge(OLD, applied("us", "them"), "shop", "us", ())
     assert found
     assert found.kept == "them applies it too"
     plan = plan_present(Observed(undeclared=(found,)), wait=False)

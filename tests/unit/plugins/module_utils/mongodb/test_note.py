@@ -50,9 +50,9 @@ SEEN = Snapshot(
     pods={ordinal: Pod(f"shop-{ordinal}") for ordinal in range(3)},
 )
 HELLOS = {
-    0: Hello("shop", 7, _host(0), "PRIMARY", term=4, optime=100.0),
-    1: Hello("shop", 7, _host(1), "SECONDARY", optime=99.0),
-    2: Hello("shop", 7, _host(2), "SECONDARY", optime=98.0),
+    0: Hello("shop", 7, _host(0), "PRIMARY", term=4, optime=100.0, primary=_host(0)),
+    1: Hello("shop", 7, _host(1), "SECONDARY", optime=99.0, primary=_host(0)),
+    2: Hello("shop", 7, _host(2), "SECONDARY", optime=98.0, primary=_host(0)),
 }
 AS_NOTED = {
     0: MemberOptions(priority=2.0),
@@ -106,6 +106,8 @@ def _with(ordinal: int, **changes: t.Any) -> dict[int, Hello]:
         _with(1, state=""),  # neither primary nor secondary: starting, recovering, rolled back, removed
         _with(0, state="SECONDARY"),  # no primary
         _with(1, state="PRIMARY"),  # two
+        _with(1, primary=""),  # cut off from the others
+        _with(2, primary=_host(1)),
         {ordinal: told for ordinal, told in HELLOS.items() if ordinal != 2},
         {},
     ],
@@ -143,7 +145,8 @@ def test_what_a_server_answers() -> None:
         "secondary": False,
         "electionId": "7fffffff0000000000000012",
         "lastWrite": {"lastWriteDate": written},
+        "primary": _host(0),
     }
-    assert Hello.of(document) == Hello("shop", 7, _host(0), "PRIMARY", 0x12, written.timestamp())
+    assert Hello.of(document) == Hello("shop", 7, _host(0), "PRIMARY", 0x12, written.timestamp(), _host(0))
     assert Hello.of({**document, "isWritablePrimary": False, "secondary": True}).state == "SECONDARY"
     assert Hello.of({"isreplicaset": True, "info": "not initialised"}) == Hello("", 0, "", "")
