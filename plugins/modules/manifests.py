@@ -114,7 +114,10 @@ options:
     description:
       - Delete objects of O(application) that are no longer in O(definition), as the last part of the plan.
       - These are objects in O(namespace) with the application's label that O(field_manager) applied earlier and
-        nobody else applies. Objects outside of namespaces are deleted only where an earlier run noted their names.
+        nobody else applies. Where the declared objects carry the label C(app.kubernetes.io/name), objects that carry
+        another value of it belong to another application.
+      - Kept with a warning are objects outside of namespaces, which may serve others, and custom resources, on which
+        data may hang.
       - Never deleted are claims, volumes, namespaces, storage and priority classes, CustomResourceDefinitions, Secrets
         of O(generated_secrets), and what a controller made. A StatefulSet whose pods only its own operation replaces
         (C(OnDelete)), or whose claims would go with it, is refused.
