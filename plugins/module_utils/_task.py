@@ -23,6 +23,9 @@ _SECRET_KEYS = frozenset(
     ("token", "password", "client-key-data", "value", "id-token", "refresh-token", "access-token", "client-secret")
 )
 
+# Set where ansible-core's wrapper of asynchronous tasks runs.
+ASYNC = "ANSIBLE_ASYNC_DIR"
+
 # Masking by value turns a short secret into asterisks all over an error message, and hides nothing of worth.
 SHORTEST_MASKED = 5
 
@@ -35,16 +38,20 @@ class ParentWatch:
 
     A worker of ansible-playbook, and a module, live on as orphans when their parent is killed. A module's parent is a
     shell, which lives on too, so the parent of the session is watched as well: ansible-playbook for a module on the
-    controller (its workers are sessions of their own), the SSH server for one on another host.
+    controller (its workers are sessions of their own), the SSH server for one on another host. Those of an asynchronous
+    task end on purpose, so there only the one that waits for the module counts.
     """
 
     def __init__(self) -> None:
         self._parent = os.getppid()
-        self._session = os.getsid(0)
-        self._starter = _parent_of(self._session)
+        self._session = None if ASYNC in os.environ else os.getsid(0)
+        self._starter = self._parent_of_session()
 
     def gone(self) -> bool:
-        return os.getppid() != self._parent or _parent_of(self._session) != self._starter
+        return os.getppid() != self._parent or self._parent_of_session() != self._starter
+
+    def _parent_of_session(self) -> t.Optional[int]:
+        return None if self._session is None else _parent_of(self._session)
 
 
 def _parent_of(pid: int) -> t.Optional[int]:

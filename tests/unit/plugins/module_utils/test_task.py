@@ -127,8 +127,8 @@ PARENT = CHILD.format(watch="alone = _task.ParentWatch().gone")
 LISTENER = CHILD.format(watch="alone = _task._unheard")
 
 
-def start(words: list[str], **how: t.Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(words, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, **how)
+def start(words: list[str], more: t.Mapping[str, str] = {}, **how: t.Any) -> subprocess.Popen[bytes]:  # noqa: B006
+    return subprocess.Popen(words, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more}, **how)
 
 
 def say(told: pathlib.Path, unlike: str = "") -> str:
@@ -149,6 +149,26 @@ def test_a_module_notices_that_the_starter_of_its_session_is_gone(tmp_path: path
     starter.kill()
     starter.wait()
     assert say(told, "in company") == "alone"
+
+
+def test_the_starter_of_an_asynchronous_task_ends_on_purpose(tmp_path: pathlib.Path) -> None:
+    told, go_on = tmp_path / "told", tmp_path / "go_on"
+    watch = f"""
+alone = _task.ParentWatch().gone
+pathlib.Path(sys.argv[1]).write_text("watching")
+while not pathlib.Path({str(go_on)!r}).exists():
+    time.sleep(0.02)
+"""
+    child = CHILD.format(watch=watch).replace("time.monotonic() + 20", "time.monotonic() + 1")
+    shell = f"{shlex.join([sys.executable, '-c', child, str(told)])}; true"
+    outer = "import subprocess, sys; subprocess.run(['sh', '-c', sys.argv[1]], start_new_session=True)"
+    starter = start([sys.executable, "-c", outer, shell], {"ANSIBLE_ASYNC_DIR": "/nowhere"})
+    assert say(told) == "watching"
+    starter.kill()
+    starter.wait()
+    go_on.touch()
+    assert say(told, "watching") == "in company"
+    assert say(told, "in company") == "noticed nothing"
 
 
 def test_a_process_notices_that_its_parent_is_gone(tmp_path: pathlib.Path) -> None:
