@@ -127,7 +127,7 @@ PARENT = CHILD.format(watch="alone = _task.ParentWatch().gone")
 LISTENER = CHILD.format(watch="alone = _task._unheard")
 
 
-def start(words: list[str], more: t.Mapping[str, str] = {}, **how: t.Any) -> subprocess.Popen[bytes]:  # noqa: B006
+def start(words: list[str], more: t.Mapping[str, str] = {}, **how: t.Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(words, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more}, **how)
 
 
