@@ -127,8 +127,8 @@ PARENT = CHILD.format(watch="alone = _task.ParentWatch().gone")
 LISTENER = CHILD.format(watch="alone = _task._unheard")
 
 
-def start(words: list[str], more: t.Mapping[str, str] = {}, **how: t.Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(words, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **more}, **how)
+def start(words: list[str], more: t.Optional[t.Mapping[str, str]] = None, **how: t.Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(words, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(more or {})}, **how)
 
 
 def say(told: pathlib.Path, unlike: str = "") -> str:
