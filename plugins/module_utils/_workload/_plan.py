@@ -285,11 +285,6 @@ def _undone(wish: Wish, seen: Workload, newest: Revision) -> bool:
     # Restarted since is still undone.
     if kept is None or _without_restart(kept.template) != _without_restart(newest.template):
         return False
-    # An old record: other revisions came between, and somebody declared this one anew.
-    others = [one for one in seen.history if _without_restart(one.template) != _without_restart(newest.template)]
-    last = max((one for one in others if one.number < newest.number), key=lambda one: one.number, default=None)
-    if last and last.name != record.get("from"):
-        return False
     return wish.to_revision in (None, record.get("revision"), newest.number)
 
 

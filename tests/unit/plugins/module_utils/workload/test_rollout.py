@@ -258,17 +258,6 @@ def test_an_undo_is_not_undone_after_a_restart_either() -> None:
     assert images(world) == ["good", "good"]
 
 
-def test_an_old_undo_says_nothing_of_a_revision_that_was_declared_anew() -> None:
-    world = World(2)
-    roll_out(world, "better")
-    run(world, "undo")
-    roll_out(world, "best")
-    roll_out(world, "good")
-    assert run(world, "undo")["changed"] is True
-    assert images(world) == ["best", "best"]
-    assert run(world, "undo")["changed"] is False
-
-
 @pytest.mark.parametrize("note", ["", "[]", "x", '{"held": "a"}', '{"held": 1, "partition": "x"}'])
 def test_a_note_that_somebody_spoilt_is_none(note: str) -> None:
     world = World(2)
