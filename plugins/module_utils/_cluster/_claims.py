@@ -4,7 +4,7 @@
 
 # This file is private to the collection: no promise is made to others who import it.
 
-"""Why a claim has no volume, and what would give it one: read from the objects alone, without any I/O."""
+"""Which claims a pod has, why one has no volume, and what would give it one: from the objects alone. Pure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ Object = t.Mapping[str, t.Any]
 # What a StorageClass names that only orders volumes that people make.
 NO_PROVISIONER = "kubernetes.io/no-provisioner"
 _SHOWN = 5
+
+
+def claim_names(pod: Object) -> tuple[str, ...]:
+    """The claims that a pod mounts, in the order of its volumes."""
+    volumes = (pod.get("spec") or {}).get("volumes") or ()
+    return tuple(
+        volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume
+    )
 
 
 def unbound(claim: Object, event: str, classes: t.Optional[t.Sequence[Object]], volumes: t.Sequence[Object]) -> str:

@@ -29,7 +29,7 @@ _HIDDEN_CHANGED = "(hidden, changed)"
 
 def normalised(obj: Object) -> dict[str, t.Any]:
     """A declared object without null values, with stringData written as data, as the server would store it."""
-    result = t.cast("dict[str, t.Any]", _without_nulls(obj))
+    result = t.cast("dict[str, t.Any]", without_nulls(obj))
     if result.get("kind") == "Secret" and "stringData" in result:
         data = result.setdefault("data", {})
         for key, text in result.pop("stringData").items():
@@ -179,11 +179,12 @@ def _same_keyed_list(fields: t.Mapping[str, t.Any], children: t.Sequence[str], d
     return in_order == sorted(in_order)
 
 
-def _without_nulls(value: t.Any) -> t.Any:
+def without_nulls(value: t.Any) -> t.Any:
+    """The same without empty fields, which some writers of JSON write and the server does not keep."""
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
+        return [without_nulls(item) for item in value]
     return value
 
 

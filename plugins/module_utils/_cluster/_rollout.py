@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import unbound
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names, unbound
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import pod_obstacle
@@ -42,7 +42,7 @@ def diagnose(cluster: Cluster, namespace: str, selector: str, owners: t.Sequence
         phrase = pod_obstacle(pod, by_object.get(("Pod", name), ()))
         if phrase:
             pending = (pod.get("status") or {}).get("phase") == "Pending"
-            extra = [claims.get(claim, "") for claim in _claims(pod)] if pending else []
+            extra = [claims.get(claim, "") for claim in claim_names(pod)] if pending else []
             extra.append(_crash_log(cluster, namespace, pod))
             found.append(" — ".join([f"{name} {phrase}", *(text for text in extra if text)]))
     youngest = max((str(pod["metadata"].get("creationTimestamp") or "") for pod in pods), default="")
@@ -101,17 +101,12 @@ def _read(call: t.Callable[[], list[Object]]) -> list[Object]:
         return []
 
 
-def _claims(pod: Object) -> list[str]:
-    volumes = pod.get("spec", {}).get("volumes") or ()
-    return [volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume]
-
-
 def _unbound_claims(
     cluster: Cluster, namespace: str, pods: t.Sequence[Object], events: t.Mapping[tuple[str, str], t.Sequence[Object]]
 ) -> dict[str, str]:
     """A sentence for each claim without volume that one of these pods waits for."""
     pending = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Pending"]
-    mounted = {claim for pod in pending for claim in _claims(pod)}
+    mounted = {claim for pod in pending for claim in claim_names(pod)}
     every = _read(lambda: cluster.list("v1", "PersistentVolumeClaim", namespace)) if mounted else []
     waiting = [one for one in every if one["metadata"]["name"] in mounted and one["status"].get("phase") != "Bound"]
     if not waiting:

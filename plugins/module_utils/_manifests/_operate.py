@@ -37,6 +37,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness 
     obstacle,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose, last_word, newest_pods
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import (
     Change,
@@ -79,7 +80,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune im
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import (
     attempt,
     finish,
-    label_selector,
     left_copy,
     make_again,
     recreate,
@@ -402,7 +402,9 @@ class Manifests(Operation[Observed]):
             if self.cluster.get(key.api_version, key.kind, key.name, key.namespace):
                 yield f"{key} exists"
             # A claim that somebody made by hand for a first deployment has no labels yet.
-            claims = self.cluster.list("v1", "PersistentVolumeClaim", key.namespace, labels=label_selector(declared))
+            claims = self.cluster.list(
+                "v1", "PersistentVolumeClaim", key.namespace, labels=query(declared["spec"]["selector"])
+            )
             templates = declared["spec"].get("volumeClaimTemplates") or ()
             names = "|".join(re.escape(template["metadata"]["name"]) for template in templates)
             for claim in claims:
@@ -420,7 +422,7 @@ class Manifests(Operation[Observed]):
             spec, status = live["spec"], live.get("status") or {}
             if status.get("readyReplicas", 0) >= spec.get("replicas", 1):
                 continue
-            pods = self.cluster.list("v1", "Pod", seen.key.namespace, labels=label_selector(live))
+            pods = self.cluster.list("v1", "Pod", seen.key.namespace, labels=query(live["spec"]["selector"]))
             if status.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
                 if any(idle(pod) for pod in pods):
                     unsettled.append(str(seen.key))
@@ -604,7 +606,7 @@ class Manifests(Operation[Observed]):
         images = {
             one.get("image") for part in ("initContainers", "containers") for one in template["spec"].get(part, ())
         }
-        for pod in self.cluster.list("v1", "Pod", seen.key.namespace, labels=label_selector(live)):
+        for pod in self.cluster.list("v1", "Pod", seen.key.namespace, labels=query(live["spec"]["selector"])):
             image = no_image_name(pod)
             if image in images:
                 return f"no image can have the name '{image}', which {pod['metadata']['name']} asks for"
@@ -619,7 +621,7 @@ class Manifests(Operation[Observed]):
                 told = last_word(self.cluster, seen.key.namespace, seen.key.kind, seen.key.name)
                 found += [told] if told else []
             elif held_by(seen, observed) and isinstance(seen.live.get("spec", {}).get("selector"), dict):
-                selector, owners = label_selector(seen.live), [seen.key.name]
+                selector, owners = query(seen.live["spec"]["selector"]), [seen.key.name]
                 if seen.key.kind == "Deployment":
                     selector, owners = newest_pods(self.cluster, seen.live, selector)
                 found += diagnose(self.cluster, seen.key.namespace, selector, owners)

@@ -24,6 +24,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import claims_of
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key
@@ -216,7 +217,7 @@ def _saved(cluster: Cluster, key: Key) -> t.Optional[Object]:
 
 def _orphans(cluster: Cluster, key: Key, live: Object) -> t.Iterator[str]:
     """Pods of the StatefulSet that belong to nobody."""
-    for pod in cluster.list("v1", "Pod", key.namespace, labels=label_selector(live)):
+    for pod in cluster.list("v1", "Pod", key.namespace, labels=query(live["spec"]["selector"])):
         metadata = pod["metadata"]
         if (
             re.fullmatch(rf"{re.escape(key.name)}-\d+", metadata["name"])
@@ -232,18 +233,3 @@ def _left(cluster: Cluster, key: Key, saved: t.Mapping[str, t.Any]) -> bool:
     templates = saved["object"]["spec"].get("volumeClaimTemplates") or ()
     claims = cluster.list("v1", "PersistentVolumeClaim", key.namespace) if templates else []
     return any(claims_of(key, template["metadata"]["name"], claims) for template in templates)
-
-
-def label_selector(obj: Object) -> str:
-    """The label selector of a workload, as a list request takes it."""
-    spec = obj["spec"]["selector"]
-    terms = [f"{name}={value}" for name, value in sorted((spec.get("matchLabels") or {}).items())]
-    for entry in spec.get("matchExpressions") or ():
-        values = f"({','.join(entry.get('values') or ())})"
-        operator = entry["operator"]
-        terms.append(
-            f"{entry['key']} {'in' if operator == 'In' else 'notin'} {values}"
-            if operator in ("In", "NotIn")
-            else f"{'!' if operator == 'DoesNotExist' else ''}{entry['key']}"
-        )
-    return ",".join(terms)

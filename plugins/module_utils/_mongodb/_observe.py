@@ -17,6 +17,7 @@ import re
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import pod_obstacle
@@ -266,7 +267,7 @@ class _Objects:
         if not born or any(status.get("restartCount") for status in statuses):
             return False
         claims = self._raw_claims.get(ordinal, ())
-        if len(claims) < len(_claims_of(pod)):
+        if len(claims) < len(claim_names(pod)):
             return False  # a claim that is none of its StatefulSet's: nothing is known of its age
         if not all(PROVISIONED in (claim["metadata"].get("annotations") or {}) for claim in claims):
             return False
@@ -304,13 +305,8 @@ def _pod(obj: Object) -> Pod:
         created=metadata.get("creationTimestamp", ""),
         running=any("running" in container.get("state", {}) for container in containers),
         obstacle=pod_obstacle(obj),
-        claims=_claims_of(obj),
+        claims=claim_names(obj),
     )
-
-
-def _claims_of(pod: Object) -> tuple[str, ...]:
-    volumes = pod["spec"].get("volumes") or ()
-    return tuple(v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v)
 
 
 def _seconds(stamp: str) -> float:

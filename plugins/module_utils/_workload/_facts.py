@@ -11,9 +11,10 @@ from __future__ import annotations
 import datetime
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import pod_obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import carries, matches
 from ansible_collections.stateful.kube.plugins.module_utils._workload._history import Object, Revision
-from ansible_collections.stateful.kube.plugins.module_utils._workload._selector import carries, matches
 from ansible_collections.stateful.kube.plugins.module_utils._workload._state import Workload, ready, unfinished
 
 
@@ -90,14 +91,9 @@ def _pod(seen: Workload, pod: Object, now: float) -> dict[str, t.Any]:
         "restarts": sum(container.get("restartCount", 0) for container in containers),
         "created": metadata.get("creationTimestamp"),
         "age_seconds": age(metadata.get("creationTimestamp"), now),
-        "claims": claim_names(pod),
+        "claims": list(claim_names(pod)),
         "obstacle": pod_obstacle(pod),
     }
-
-
-def claim_names(pod: Object) -> list[str]:
-    volumes = pod["spec"].get("volumes") or ()
-    return [volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume]
 
 
 def claims(seen: Workload, found: t.Iterable[Object]) -> list[dict[str, t.Any]]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import without_nulls
+
 Object = dict[str, t.Any]
 
 #: the kinds that have a rollout, and the kind that holds the revisions of each
@@ -85,15 +87,6 @@ def current(live: Object, pods: t.Sequence[Object], history: t.Sequence[Revision
         return next((revision for revision in history if revision.name == name), None)
     names = {pod_revision(live, pod) for pod in pods}
     return next((revision for revision in history if revision.name in names), newest(live, history))
-
-
-def without_nulls(value: t.Any) -> t.Any:
-    """Templates are compared without their nulls: some writers of JSON write every empty field."""
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
-    return value
 
 
 def merge_patch(before: t.Any, after: t.Any) -> t.Any:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._workload import _facts as facts
 from ansible_collections.stateful.kube.plugins.module_utils._workload._history import REVISION_KINDS
 from ansible_collections.stateful.kube.plugins.module_utils._workload._observe import API_VERSION, assemble
 from ansible_collections.stateful.kube.plugins.module_utils._workload._rollout import stuck
-from ansible_collections.stateful.kube.plugins.module_utils._workload._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._workload._state import Workload, ready
 
 Warn = t.Callable[[str], None]
@@ -56,7 +57,7 @@ class Reader:
         pods = self._read("v1", "Pod", labels) or []
         seen = [assemble(kind, self.namespace, live, pods, kept[REVISION_KINDS[kind]]) for kind, live in found]
         claims: Found = []
-        if any(one.spec.get("volumeClaimTemplates") or any(map(facts.claim_names, one.pods)) for one in seen):
+        if any(one.spec.get("volumeClaimTemplates") or any(map(claim_names, one.pods)) for one in seen):
             claims = self._read("v1", "PersistentVolumeClaim")
         services = self._read("v1", "Service")
         budgets = self._read("policy/v1", "PodDisruptionBudget")

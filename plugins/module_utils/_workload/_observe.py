@@ -11,12 +11,12 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._workload._history import (
     REVISION_KINDS,
     controlled_by,
     revisions,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._workload._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._workload._state import Workload
 
 API_VERSION = "apps/v1"

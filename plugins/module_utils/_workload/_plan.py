@@ -13,6 +13,7 @@ import datetime
 import json
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import without_nulls
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import idle, pod_obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
@@ -21,7 +22,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._history i
     Object,
     Revision,
     merge_patch,
-    without_nulls,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import (
     declarer,

@@ -14,13 +14,13 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, pod_obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step
 from ansible_collections.stateful.kube.plugins.module_utils._workload._facts import summary
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import ROLLOUT_MANAGER
 from ansible_collections.stateful.kube.plugins.module_utils._workload._observe import API_VERSION, observe
 from ansible_collections.stateful.kube.plugins.module_utils._workload._plan import Wish, adopt, plan
-from ansible_collections.stateful.kube.plugins.module_utils._workload._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._workload._state import Workload, ready
 
 

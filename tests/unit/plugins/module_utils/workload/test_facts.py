@@ -14,9 +14,9 @@ import pytest
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import matches, query
 from ansible_collections.stateful.kube.plugins.module_utils._workload._history import newest, pod_revision, revisions
 from ansible_collections.stateful.kube.plugins.module_utils._workload._info import Reader
-from ansible_collections.stateful.kube.plugins.module_utils._workload._selector import matches, query
 from ansible_collections.stateful.kube.plugins.module_utils._workload._state import Workload, unfinished
 from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.workload.workloads import BROKEN, World, template
 

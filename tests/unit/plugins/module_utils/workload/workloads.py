@@ -10,7 +10,7 @@ import copy
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
-from ansible_collections.stateful.kube.plugins.module_utils._workload._history import without_nulls
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import without_nulls
 
 Object = dict[str, t.Any]
 
