@@ -96,8 +96,8 @@ def _volume(where: str, entry: Entry, n: int, node: str, state: str, warnings: l
     name = _fill(entry["name"], n, node)
     if len(name) > 253 or not _NAME.fullmatch(name):
         raise Failure(
-            f'{where}: name "{name}": expected at most 253 lower-case letters, digits, "-" and ".", with a letter or digit '
-            "at both ends."
+            f'{where}: name "{name}": expected at most 253 lower-case letters, digits, "-" and ".", with a letter or '
+            "digit at both ends."
         )
     volume: Object = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
     if state == "absent":
@@ -122,31 +122,41 @@ def _volume(where: str, entry: Entry, n: int, node: str, state: str, warnings: l
     if entry["claim_ref"]:
         claim = _fill(dict(entry["claim_ref"]), n, node)
         spec["claimRef"] = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim}
-    given = _fill(entry["node_affinity"], n, node)
+    affinity = _affinity(where, entry, n, node, affinity)
+    if affinity:
+        spec["nodeAffinity"] = affinity
+    _think_of(where, entry["reclaim_policy"], kind, affinity, warnings)
+    volume["spec"] = spec
+    return volume
+
+
+def _affinity(where: str, entry: Entry, n: int, node: str, known: t.Optional[Object]) -> t.Optional[Object]:
+    """From where the volume can be reached; ``known`` is what its source says of that."""
+    given = t.cast("t.Optional[Object]", _fill(entry["node_affinity"], n, node))
     if node and given:
         raise Failure(f"{where}: nodes and node_affinity say the same thing in two ways. Keep one of the two.")
     if node:
-        affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [_in(HOSTNAME, node)]}]}}
-    affinity = given or affinity
-    if affinity:
-        spec["nodeAffinity"] = affinity
-    elif kind == "local":
+        return {"required": {"nodeSelectorTerms": [{"matchExpressions": [_in(HOSTNAME, node)]}]}}
+    return given or known
+
+
+def _think_of(where: str, policy: str, kind: str, affinity: t.Optional[Object], warnings: list[str]) -> None:
+    """What is possible and seldom meant."""
+    if kind == "local" and not affinity:
         raise Failure(
             f"{where}: a local volume is on one node, and the API server wants to know which. Give nodes (host "
             "names), or node_affinity as the API has it."
         )
-    elif kind == "hostPath":
+    if kind == "hostPath" and not affinity:
         warnings.append(
             f"{where}: a hostPath without nodes means another folder on each node, so a pod that moves finds none of "
             "its data. Give nodes, or use local."
         )
-    if entry["reclaim_policy"] == "Delete" and not KINDS[kind].deleter:
+    if policy == "Delete" and not KINDS[kind].deleter:
         warnings.append(
             f"{where}: reclaim_policy is Delete, and nothing in Kubernetes deletes what is behind {kind}: the volume "
             "ends as Failed when its claim goes. Retain is what such a volume can do."
         )
-    volume["spec"] = spec
-    return volume
 
 
 def _in(key: str, value: str) -> Object:
@@ -171,9 +181,10 @@ def _source(where: str, source: t.Any, name: str, warnings: list[str]) -> tuple[
     if former:
         affinity, driver = None, _translated(kind, fields)
         if driver is None:
+            handle = _HANDLES.get(kind, former.use)
             raise Failure(
                 f"{where}: source: {kind} ({former.title}) has been left to a CSI driver since Kubernetes "
-                f"{former.version}, and cannot be written as one from these fields. Write csi instead: {_HANDLES.get(kind, former.use)}."
+                f"{former.version}, and cannot be written as one from these fields. Write csi instead: {handle}."
             )
         if "zone" in driver:
             term = {"matchExpressions": [_in("topology.ebs.csi.aws.com/zone", driver.pop("zone"))]}
@@ -277,7 +288,7 @@ def _check(where: str, entry: Entry, kind: str, fields: Entry) -> None:
             f"{', '.join(entry['access_modes']) or 'none'}. Use what it can do; a mode that it cannot do would be "
             "promised to claims and not be kept."
         )
-    if entry["mount_options"] and (mode == _BLOCK or kind in ("hostPath", "local", "fc") and kind != "fc"):
+    if entry["mount_options"] and (mode == _BLOCK or kind == "hostPath"):
         raise Failure(
             f"{where}: mount_options: {title} with volume mode {mode} is not mounted with options, and the API server "
             "or the kubelet would refuse them. Leave them out."

@@ -9,9 +9,11 @@ from __future__ import annotations
 import pathlib
 import typing as t
 
+import pytest
 import yaml
 
 from ansible_collections.stateful.kube.plugins.module_utils._arguments import connection_arguments
+from ansible_collections.stateful.kube.plugins.modules.persistent_volumes import SPECIFICATION as VOLUMES
 from ansible_collections.stateful.kube.plugins.modules.storage_class import SPECIFICATION
 
 ROOT = pathlib.Path(__file__).resolve().parents[5]
@@ -36,6 +38,24 @@ def test_an_entry_of_storage_classes_takes_every_option_of_the_module() -> None:
     assert set(handed_on["stateful.kube.storage_class"]) == {*entry, "require_driver"}
 
 
-def test_each_variable_has_its_default() -> None:
-    options = role("storage_classes", "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-    assert {name: option["default"] for name, option in options.items()} == role("storage_classes", "defaults/main.yml")
+def test_an_entry_of_static_volumes_is_one_of_the_module() -> None:
+    specification = t.cast("dict[str, t.Any]", VOLUMES["argument_spec"])["volumes"]["options"]
+    options = role("static_volumes", "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    entry = options["static_volumes_volumes"]["options"]
+    assert _plain(entry) == _plain(specification)
+
+
+def _plain(options: dict[str, t.Any]) -> dict[str, t.Any]:
+    """What an argument specification says beside its descriptions."""
+    return {
+        name: {
+            key: _plain(value) if key == "options" else value for key, value in option.items() if key != "description"
+        }
+        for name, option in options.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["storage_classes", "static_volumes"])
+def test_each_variable_has_its_default(name: str) -> None:
+    options = role(name, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert {variable: option["default"] for variable, option in options.items()} == role(name, "defaults/main.yml")
