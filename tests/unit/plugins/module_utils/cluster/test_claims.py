@@ -83,6 +83,7 @@ def test_without_an_event_the_phase_has_to_do() -> None:
     [
         ({}, {"capacity": {"storage": "5119Mi"}}, "pv-0 (5119Mi, Available, smaller than 5Gi)"),
         ({}, {"capacity": {"storage": "5Gi"}}, "pv-0 (5Gi, Available)"),
+        ({}, {"capacity": {"storage": "10Gi"}}, "pv-0 (10Gi, Available)"),
         (
             {"accessModes": ["ReadWriteMany", "ReadWriteOnce"]},
             {"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"]},
