@@ -8,10 +8,9 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, conflicts
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import FIELD_MANAGER, Cluster, Object
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import (
@@ -215,7 +214,7 @@ class Manifests(Watching[Observed]):
         try:
             after = self.cluster.apply(declared, self.manager, self.force, dry_run=True)
         except ApiError as error:
-            fights = _conflicts(error)
+            fights = conflicts(error)
             if fights:
                 return Seen(key, live, declared, changes=True, conflicts=fights)
             seen = self._see_unchangeable(key, live) if live and error.status in (403, 422) else None
@@ -426,19 +425,8 @@ def _namespace_object(name: str) -> Object:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def _conflicts(error: ApiError) -> tuple[tuple[str, str], ...]:
-    """The fields that another manager has, and that manager, from the API server's answer."""
-    found = []
-    for cause in error.details.get("causes") or ():
-        if cause.get("reason") == "FieldManagerConflict":
-            match = re.search(r'conflict with "([^"]*)"(?: with subresource "([^"]*)")?', str(cause.get("message")))
-            manager = match[1] + (f", by {match[2]}" if match[2] else "") if match else str(cause.get("message"))
-            found.append((str(cause.get("field")), manager))
-    return tuple(found)
-
-
 def _apply_error(key: Key, error: ApiError) -> str:
-    fights = conflict_sentence([Seen(key, conflicts=_conflicts(error))])
+    fights = conflict_sentence([Seen(key, conflicts=conflicts(error))])
     if fights:
         return fights
     if error.status == 422:

@@ -40,7 +40,9 @@ ACTIONS = {
     "mongodb_replica_set": (PLAIN, "concurrent http ssl"),
     "mongodb_replica_set_info": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
     "objects_info": (PLAIN, "http ssl"),
+    "persistent_volumes": (PLAIN, "concurrent http ssl"),
     "pod_exec": (PLAIN, "http ssl"),
+    "storage_class": (PLAIN, "concurrent http ssl"),
     "workload_info": (PLAIN, "concurrent http ssl"),
     "workload_rollout": (PLAIN, "concurrent http ssl"),
 }
@@ -53,7 +55,9 @@ IMPORTED_MODULES = {
     "mongodb_replica_set": ("", "concurrent ssl"),
     "mongodb_replica_set_info": ("", "concurrent ssl"),
     "objects_info": ("", "ssl"),
+    "persistent_volumes": ("", "ssl"),
     "pod_exec": ("", "ssl"),
+    "storage_class": ("", "concurrent ssl"),
     "workload_info": ("", "concurrent ssl"),
     "workload_rollout": ("", "concurrent ssl"),
 }
