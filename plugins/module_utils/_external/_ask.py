@@ -24,6 +24,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._external._wish impo
 _REQUEST = 0x6B756265
 
 UNUSABLE = "unusable"
+# A folder in memory, where the CronJob may write.
+PRIVATE = "/private"
 
 
 def _hello() -> bytes:
@@ -101,9 +103,10 @@ call() {{ # METHOD URL [BODY]; the token is on no command line
       curl -K - -sS --fail-with-body -m 20 --cacert $account/ca.crt -X "$1" \\
         ${{3:+-H "Content-Type: $TYPE" -d "$3"}} "$url"
   elif wget --version 2>/dev/null | grep -q 'GNU Wget'; then
-    printf 'header = Authorization: Bearer %s\\n' "$(cat $account/token)" |
-      wget --config=/dev/stdin -nv -O - --no-hsts --content-on-error -T 20 -t 1 --ca-certificate=$account/ca.crt \\
-        --method="$1" ${{3:+--header="Content-Type: $TYPE" --body-data="$3"}} "$url" 2>&1
+    # It reads no pipe.
+    (umask 077 && printf 'header = Authorization: Bearer %s\\n' "$(cat $account/token)" >{PRIVATE}/wgetrc)
+    wget --config={PRIVATE}/wgetrc -nv -O - --no-hsts --content-on-error -T 20 -t 1 --ca-certificate=$account/ca.crt \\
+      --method="$1" ${{3:+--header="Content-Type: $TYPE" --body-data="$3"}} "$url" 2>&1
   else
     echo 'The image has neither curl nor GNU wget.'
     return 3

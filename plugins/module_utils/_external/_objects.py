@@ -13,7 +13,7 @@ import json
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import FIELD_MANAGER
-from ansible_collections.stateful.kube.plugins.module_utils._external._ask import ALWAYS, ONCE, variables
+from ansible_collections.stateful.kube.plugins.module_utils._external._ask import ALWAYS, ONCE, PRIVATE, variables
 from ansible_collections.stateful.kube.plugins.module_utils._external._wish import Probe, Wish, family
 
 Object = dict[str, t.Any]
@@ -147,7 +147,7 @@ def _job(seconds: int) -> Object:
 
 def _pod(probe: Probe, script: str, environment: t.Mapping[str, str], account: str = "") -> Object:
     """A pod that meets the restricted Pod Security Standard and has a token only where it has an account."""
-    container = {
+    container: Object = {
         "name": "probe",
         "image": probe.image,
         "imagePullPolicy": "IfNotPresent",
@@ -160,8 +160,15 @@ def _pod(probe: Probe, script: str, environment: t.Mapping[str, str], account: s
             "readOnlyRootFilesystem": True,
         },
     }
+    pod: Object = {}
+    if account:
+        container["volumeMounts"] = [{"name": "private", "mountPath": PRIVATE}]
+        pod = {
+            "serviceAccountName": account,
+            "volumes": [{"name": "private", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+        }
     return {
-        **({"serviceAccountName": account} if account else {}),
+        **pod,
         "automountServiceAccountToken": bool(account),
         "enableServiceLinks": False,
         "restartPolicy": "Never",
