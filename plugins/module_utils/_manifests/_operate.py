@@ -60,6 +60,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     Seen,
     SeenSecret,
     conflict_sentence,
+    held,
     held_by,
     plan_absent,
     plan_present,
@@ -113,6 +114,7 @@ class Manifests(Operation[Observed]):
         force: bool = False,
         application: str = "",
         prune: bool = False,
+        hold_new: t.Collection[str] = (),
         wait: bool = False,
         wait_timeout: float = 120,
     ) -> None:
@@ -125,6 +127,7 @@ class Manifests(Operation[Observed]):
         self.force = force
         self.application = application
         self.prune = prune
+        self.hold_new = hold_new
         self.wait = wait
         self.wait_timeout = wait_timeout
         self.declared = self._keyed(declared)
@@ -479,7 +482,8 @@ class Manifests(Operation[Observed]):
     def plan(self, observed: Observed) -> t.Union[Plan, Refusal]:
         if self.state == "absent":
             return plan_absent(observed, self.wait)
-        return plan_present(observed, self.wait)
+        plan = plan_present(observed, self.wait)
+        return Plan() if isinstance(plan, Plan) and held(observed, self.hold_new) else plan
 
     def act(self, steps: t.Sequence[Step], observed: Observed) -> None:
         _in_parallel(self._act_one, steps)
@@ -634,6 +638,7 @@ class Manifests(Operation[Observed]):
 
     def facts(self, observed: Observed) -> dict[str, t.Any]:
         return {
+            "held": held(observed, self.hold_new),
             "objects": [
                 {
                     "api_version": seen.key.api_version,

@@ -41,6 +41,7 @@ ACTIONS = {
     "mongodb_replica_set_info": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
     "objects_info": (PLAIN, "http ssl"),
     "pod_exec": (PLAIN, "http ssl"),
+    "storage_preflight": (PLAIN, "http ssl"),
     "workload_info": (PLAIN, "concurrent http ssl"),
     "workload_rollout": (PLAIN, "concurrent http ssl"),
 }
@@ -54,6 +55,7 @@ IMPORTED_MODULES = {
     "mongodb_replica_set_info": ("", "concurrent ssl"),
     "objects_info": ("", "ssl"),
     "pod_exec": ("", "ssl"),
+    "storage_preflight": ("", "ssl"),
     "workload_info": ("", "concurrent ssl"),
     "workload_rollout": ("", "concurrent ssl"),
 }
