@@ -649,7 +649,7 @@ class Manifests(Operation[Observed]):
                     "waits_for": held_by(seen, observed),
                 }
                 for seen in observed.objects
-            ]
+            ],
         }
 
     def diff(self, plan: Plan) -> t.Any:

@@ -40,8 +40,9 @@ _NFS = ("efs.csi.aws.com", "filestore.csi.storage.gke.io", "fuseim.pri/ifs")
 _NFS_NAME = re.compile(r"(^|[^a-z])nfs([^a-z]|$)")
 # Volume sources that any number of nodes mount without anybody attaching them first.
 _NEVER_ATTACHED = ("nfs", "cephfs", "glusterfs")
-# A file system keeps a part of its device for itself.
-_OVERHEAD = 0.9
+# A file system keeps a part of its device for itself: a tenth, and what a small one needs to be one at all.
+_USABLE = 0.9
+_SMALLEST = 16 << 20
 # A file system this much larger than its claim serves more than this claim.
 _SHARED = 1.5
 
@@ -83,14 +84,16 @@ class Verdict:
 
     kind: str
     verdict: str
+    #: the checks that led to it, and for each a sentence
+    checks: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
 
     def report(self) -> dict[str, t.Any]:
         return {"verdict": self.verdict, "reasons": list(self.reasons), "sources": list(KINDS[self.kind].sources)}
 
     def sentence(self) -> str:
-        because = "because " if self.verdict == UNFIT else ""
-        return f"{self.verdict}: {because}{'; '.join(self.reasons)}" if self.reasons else self.verdict
+        """In a few words: the checks that led to it, which the table above explains."""
+        return f"{self.verdict}: {', '.join(self.checks)}" if self.checks else self.verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,13 +164,15 @@ def weigh(outcome: Outcome, weight: str) -> str:
 def judge(kind: str, findings: t.Iterable[Finding]) -> Verdict:
     """The verdict for one kind. A worse finding never leads to a better verdict."""
     seen = {finding.check: finding for finding in findings}
-    told: dict[str, list[str]] = {FIT: [], REMARKS: [], UNFIT: []}
+    told: dict[str, list[tuple[str, str]]] = {FIT: [], REMARKS: [], UNFIT: []}
     for need in KINDS[kind].needs:
         finding = seen.get(need.check, Finding(need.check, Outcome.UNPROVEN, "not looked at"))
         level = weigh(_slow(kind, finding), need.weight)
-        told[level].append(f"{need.check}: {finding.detail} ({need.why})")
+        told[level].append((need.check, f"{need.check}: {finding.detail} ({need.why})"))
     level = UNFIT if told[UNFIT] else REMARKS if told[REMARKS] else FIT
-    return Verdict(kind, level, tuple(told[level]) if level != FIT else ())
+    if level == FIT:
+        return Verdict(kind, FIT)
+    return Verdict(kind, level, tuple(check for check, _why in told[level]), tuple(why for _check, why in told[level]))
 
 
 def judge_all(findings: t.Sequence[Finding]) -> tuple[Verdict, ...]:
@@ -415,7 +420,7 @@ def _space(said: t.Mapping[str, str], wanted: Wanted) -> Finding:
     except (KeyError, ValueError):
         return Finding("space", Outcome.UNPROVEN, "the df of the image tells nothing")
     shared = whole > wanted.size * _SHARED
-    need = wanted.size * wanted.count if shared else wanted.size * _OVERHEAD
+    need = wanted.size * wanted.count if shared else wanted.size * _USABLE - _SMALLEST
     figures = {"free_bytes": float(free), "size_bytes": float(whole), "wanted_bytes": float(wanted.size * wanted.count)}
     of = f"{_bytes(free)} free of {_bytes(whole)}"
     claims = f"{wanted.count} claims of {_bytes(wanted.size)}" if shared and wanted.count > 1 else _bytes(wanted.size)

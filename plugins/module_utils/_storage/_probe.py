@@ -14,7 +14,7 @@ import secrets
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names, unbound
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
@@ -25,7 +25,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness 
     no_image_name,
     pod_obstacle,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose, last_word
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
@@ -119,7 +119,7 @@ def preflight(cluster: Cluster, task: Task, wish: Wish) -> dict[str, t.Any]:
         reasons = "; ".join(f"{kind}: {'; '.join(result['verdicts'][kind]['reasons'])}" for kind in unfit)
         raise Failure(
             f"{wish.title}: this storage is unfit for {', '.join(unfit)}. {reasons}. Correct the storage, or choose "
-            "another class or claim. Nothing of the preflight is left.",
+            "another class or claim.",
             **result,
         )
     return result
@@ -308,11 +308,12 @@ class _Probe:
         self.wish = wish
         self.surveyed = surveyed
         name = f"{APPLICATION}-{secrets.token_hex(3)}"
-        # The first pod, the second and its programs, each within wait_timeout.
-        deadline = int(3 * wish.wait_timeout) + MARGIN
+        # Three pods and the first one's program, each within wait_timeout, and the small programs.
+        deadline = int(4 * wish.wait_timeout) + MARGIN
         self.run = Run(name, wish.namespace, wish.claim or name, deadline, wish.pods)
         self._changes = Changes(cluster, [("v1", "Pod", wish.namespace, self.run.selector)])
         self._first = ""
+        self._pods: dict[str, dict[str, t.Any]] = {}
 
     def findings(self) -> t.Iterator[Finding]:
         owner = self.cluster.create(anchor(self.run))
@@ -322,8 +323,9 @@ class _Probe:
             made = claim(self.run, owner, self.wish.size, self.wish.access_modes, name)
             self.cluster.create(made)
         on = self.surveyed.used_on[0] if self.surveyed.used_on else ""
-        first = self._start(owner, "first", on=on)
-        problem = self._await(first)
+        problem = self._await_claim()
+        first = "" if problem else self._start(owner, "first", on=on)
+        problem = problem or self._await(first)
         if problem:
             yield Finding("volume", Outcome.FAILED, problem)
             return
@@ -412,21 +414,60 @@ class _Probe:
             if not error.forbidden:
                 raise
             told = error.message.partition(" is forbidden: ")[2] or error.message
-            return f"not tried: admission lets no pod run as root here ({told.partition(':')[0].strip()})"
+            return f"not tried: admission lets no pod run as root here ({told.partition(': ')[0].strip()})"
 
     # Pods
 
     def _start(self, owner: Object, role: str, **where: t.Any) -> str:
-        made = self.cluster.create(pod(self.run, owner, role, **where))
-        return str(made["metadata"]["name"])
+        wanted = pod(self.run, owner, role, **where)
+        name = str(wanted["metadata"]["name"])
+        self.cluster.create(wanted)
+        self._pods[name] = wanted
+        return name
+
+    def _await_claim(self) -> str:
+        """Wait until the claim has a volume, where it gets one before a pod asks. Returns why it does not, or nothing.
+
+        The scheduler would find a pod that comes earlier no node, and might look again only after five minutes.
+        """
+        chosen = self.surveyed.chosen
+        named = self.surveyed.claim and (self.surveyed.claim["spec"].get("volumeName") or not chosen)
+        if not named and (chosen is None or chosen.get("volumeBindingMode") == "WaitForFirstConsumer"):
+            return ""
+        begun = time.monotonic()
+        while True:
+            self._require_parent()
+            found = self.cluster.get("v1", "PersistentVolumeClaim", self.run.claim, self.wish.namespace)
+            if found is None:
+                raise self._deleted()
+            if (found.get("status") or {}).get("phase") == "Bound":
+                return ""
+            if time.monotonic() - begun > self.wish.wait_timeout:
+                event = last_word(self.cluster, self.wish.namespace, "PersistentVolumeClaim", self.run.claim)
+                return f"no volume within {self.wish.wait_timeout:.0f} s: {event or unbound(found, '', None, ())}"
+            time.sleep(0.2)
+
+    def _again(self, name: str) -> None:
+        """Make a pod anew that the scheduler tried before it knew that the claim has its volume."""
+        with contextlib.suppress(ApiError, Unreachable):  # it may not be gone yet: then the next look does this again
+            found = self.cluster.get("v1", "PersistentVolumeClaim", self.run.claim, self.wish.namespace) or {}
+            if (found.get("status") or {}).get("phase") == "Bound":
+                self.cluster.delete("v1", "Pod", name, self.wish.namespace)
+                self.cluster.create(self._pods[name])
+
+    def _require_parent(self) -> None:
+        if self.task.abandoned():
+            raise Failure(f"{self.wish.title}: stopped, because the process that started this run is gone.")
+
+    def _deleted(self) -> Failure:
+        return Failure(f"{self.wish.title}: claim {self.run.claim} was deleted meanwhile. Run it again.")
 
     def _await(self, name: str, refused: bool = False) -> str:
         """Wait until a pod runs. Returns why it does not, as far as its volume is to blame, or nothing."""
         begun = time.monotonic()
         said = begun
         while True:
-            if self.task.abandoned():
-                raise Failure(f"{self.wish.title}: stopped, because the process that started this run is gone.")
+            self._require_parent()
             found = self._look(name)
             if found and condition(found, "Ready") == "True":
                 return ""
@@ -435,6 +476,8 @@ class _Probe:
                 return "refused"
             waited = time.monotonic() - begun
             late = waited > self.wish.wait_timeout
+            if (found is None or "unbound immediate" in told) and not late:
+                self._again(name)
             if found:
                 self._require_startable(found, late)
             if late:
@@ -491,7 +534,7 @@ class _Probe:
         """The volume that the claim has got. One that would stay when the claim goes is told to go with it."""
         found = self.cluster.get("v1", "PersistentVolumeClaim", self.run.claim, self.wish.namespace)
         if found is None:
-            raise Failure(f"{self.wish.title}: claim {self.run.claim} was deleted meanwhile. Run it again.")
+            raise self._deleted()
         name = found["spec"].get("volumeName", "")
         try:
             volume = self.cluster.get("v1", "PersistentVolume", name) if name else None

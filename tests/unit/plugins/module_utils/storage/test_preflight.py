@@ -304,6 +304,7 @@ def test_the_limit_that_the_user_sets(limit: t.Optional[float], outcome: Outcome
         (95, 98, 100, 3, Outcome.PASSED),
         (20, 98, 100, 1, Outcome.FAILED),
         (0, 100, 1, 1, Outcome.FAILED),
+        (80, 98, 100, 1, Outcome.FAILED),
     ],
 )
 def test_free_space(free: int, whole: int, size: int, count: int, outcome: Outcome) -> None:
@@ -402,4 +403,4 @@ def test_the_table_holds_every_check_and_every_verdict() -> None:
     shown = lines("here", found, judge_all(found))
     assert shown[0] == "here"
     assert len(shown) == 2 + len(found) + len(KINDS)
-    assert any(line.startswith("postgresql  unfit: because owner: ") for line in shown)
+    assert any(line.startswith("postgresql  unfit: owner") for line in shown)
