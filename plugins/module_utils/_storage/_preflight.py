@@ -168,7 +168,7 @@ def judge(kind: str, findings: t.Iterable[Finding]) -> Verdict:
     for need in KINDS[kind].needs:
         finding = seen.get(need.check, Finding(need.check, Outcome.UNPROVEN, "not looked at"))
         level = weigh(_slow(kind, finding), need.weight)
-        told[level].append((need.check, f"{need.check}: {finding.detail} ({need.why})"))
+        told[level].append((need.check, f"{need.check}: {finding.detail.rstrip('.')} ({need.why})"))
     level = UNFIT if told[UNFIT] else REMARKS if told[REMARKS] else FIT
     if level == FIT:
         return Verdict(kind, FIT)
