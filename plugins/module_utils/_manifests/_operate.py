@@ -49,6 +49,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     Observed,
     Seen,
     conflict_sentence,
+    held,
     held_by,
     plan_absent,
     plan_present,
@@ -84,6 +85,7 @@ class Manifests(Watching[Observed]):
         force: bool = False,
         application: str = "",
         prune: bool = False,
+        hold_new: t.Collection[str] = (),
         wait: bool = False,
         wait_timeout: float = 120,
     ) -> None:
@@ -96,6 +98,7 @@ class Manifests(Watching[Observed]):
         self.force = force
         self.application = application
         self.prune = prune
+        self.hold_new = hold_new
         self.wait = wait
         self.wait_timeout = wait_timeout
         self.declared = self._keyed(declared)
@@ -272,7 +275,8 @@ class Manifests(Watching[Observed]):
     def plan(self, observed: Observed) -> t.Union[Plan, Refusal]:
         if self.state == "absent":
             return plan_absent(observed, self.wait)
-        return plan_present(observed, self.wait)
+        plan = plan_present(observed, self.wait)
+        return Plan() if isinstance(plan, Plan) and held(observed, self.hold_new) else plan
 
     def act(self, steps: t.Sequence[Step], observed: Observed) -> None:
         in_parallel(self._act_one, steps)
@@ -359,6 +363,7 @@ class Manifests(Watching[Observed]):
 
     def facts(self, observed: Observed) -> dict[str, t.Any]:
         return {
+            "held": held(observed, self.hold_new),
             "objects": [
                 {
                     "api_version": seen.key.api_version,
@@ -369,7 +374,7 @@ class Manifests(Watching[Observed]):
                     "waits_for": held_by(seen, observed),
                 }
                 for seen in observed.objects
-            ]
+            ],
         }
 
     def diff(self, plan: Plan) -> t.Any:

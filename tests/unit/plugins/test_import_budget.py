@@ -44,6 +44,7 @@ ACTIONS = {
     "persistent_volumes": (PLAIN, "concurrent http ssl"),
     "pod_exec": (PLAIN, "http ssl"),
     "storage_class": (PLAIN, "concurrent http ssl"),
+    "storage_preflight": (PLAIN, "http ssl"),
     "workload_info": (PLAIN, "concurrent http ssl"),
     "workload_rollout": (PLAIN, "concurrent http ssl"),
 }
@@ -60,6 +61,7 @@ IMPORTED_MODULES = {
     "persistent_volumes": ("", "ssl"),
     "pod_exec": ("", "ssl"),
     "storage_class": ("", "concurrent ssl"),
+    "storage_preflight": ("", "ssl"),
     "workload_info": ("", "concurrent ssl"),
     "workload_rollout": ("", "concurrent ssl"),
 }
