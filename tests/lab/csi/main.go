@@ -2,7 +2,7 @@
 // Copyright (c) 2026, The stateful.kube authors
 
 // A storage driver for tests. Its volumes are image files of the node, with
-// ext4 or raw, on loop devices; they grow while they are in use, and fail when
+// XFS or raw, on loop devices; they grow while they are in use, and fail when
 // a test asks for it. It is no storage for anybody's data.
 //
 // One process a node is all of it: the node part that the kubelet calls, and

@@ -74,7 +74,7 @@ func (n *nodePart) NodeStageVolume(
 		return &csi.NodeStageVolumeResponse{}, nil
 	}
 	options := strings.Join(asked.GetVolumeCapability().GetMount().GetMountFlags(), ",")
-	if err := mount(device, path, "-t", "ext4", "-o", "rw"+strings.TrimSuffix(","+options, ",")); err != nil {
+	if err := mount(device, path, "-t", fileSystem, "-o", "rw"+strings.TrimSuffix(","+options, ",")); err != nil {
 		return nil, internal(err)
 	}
 	// From now on the device goes by itself with the last mount, however that ends.
@@ -143,7 +143,7 @@ func (n *nodePart) NodeExpandVolume(
 		return nil, internal(err)
 	}
 	if asked.GetVolumeCapability().GetBlock() == nil {
-		if _, err := command("resize2fs", device); err != nil {
+		if _, err := command("xfs_growfs", asked.GetVolumePath()); err != nil {
 			return nil, internal(err)
 		}
 	}

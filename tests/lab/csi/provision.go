@@ -67,7 +67,7 @@ func (p *provisioner) provision(options controller.ProvisionOptions) (*core.Pers
 	}
 	source := &core.CSIPersistentVolumeSource{Driver: driverName, VolumeHandle: options.PVName}
 	if mode == core.PersistentVolumeFilesystem {
-		source.FSType = "ext4"
+		source.FSType = fileSystem
 	}
 	return &core.PersistentVolume{
 		ObjectMeta: meta.ObjectMeta{Name: options.PVName},

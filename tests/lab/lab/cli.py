@@ -115,9 +115,10 @@ def start_cluster(settings: Settings, kubernetes: Path, recipes: list[Recipe]) -
         for each in settings.nodes:
             changed.append(node.ensure_kubelet(settings, each, kubernetes))
             changed.append(policy.ensure(settings, each))
-            changed.append(csi.ensure(settings, each))
         changed.append(applied.result())
         for each in settings.nodes:
+            # With its rights in place.
+            changed.append(csi.ensure(settings, each))
             node.wait_ready(settings, each, kubernetes)
             csi.wait_ready(settings, each)
         addons.wait_ready(settings)

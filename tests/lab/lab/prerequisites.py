@@ -44,7 +44,7 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "iproute2": lambda: bool(shell.find("ip")),
     "busybox": is_dynamic_busybox,
     # For the storage driver for tests.
-    "e2fsprogs": lambda: all(map(shell.find, ("mkfs.ext4", "resize2fs"))),
+    "xfsprogs": lambda: all(map(shell.find, ("mkfs.xfs", "xfs_growfs"))),
     "mount": lambda: all(map(shell.find, ("mount", "umount", "losetup"))),
     "wget": lambda: Path("/usr/bin/wget").exists(),
     # For the tests that work on another host; the lab itself does not use it.

@@ -35,6 +35,7 @@ PLAIN = "urllib3 websocket"
 
 # name: (packages of others beside ansible-core, packages of the standard library from HEAVY below)
 ACTIONS = {
+    "claim_resize": (PLAIN, "concurrent http ssl"),
     "manifests": (PLAIN, "concurrent http ssl"),
     # No driver: a run that has nothing to do gets along without.
     "mongodb_replica_set": (PLAIN, "concurrent http ssl"),
@@ -49,6 +50,7 @@ NOT_PLAIN = (KUBERNETES, "http multiprocessing pydoc")
 # Third-party packages are imported by what needs them, when it runs: ansible-core asks for the module's documentation
 # and argument specification where they may be missing.
 IMPORTED_MODULES = {
+    "claim_resize": ("", "concurrent ssl"),
     "manifests": ("", "concurrent ssl"),
     "mongodb_replica_set": ("", "concurrent ssl"),
     "mongodb_replica_set_info": ("", "concurrent ssl"),
