@@ -420,7 +420,8 @@ def _space(said: t.Mapping[str, str], wanted: Wanted) -> Finding:
     except (KeyError, ValueError):
         return Finding("space", Outcome.UNPROVEN, "the df of the image tells nothing")
     shared = whole > wanted.size * _SHARED
-    need = wanted.size * wanted.count if shared else wanted.size * _USABLE - _SMALLEST
+    own = max(wanted.size * _USABLE - _SMALLEST, wanted.size / 2)
+    need = wanted.size * wanted.count if shared else own
     figures = {"free_bytes": float(free), "size_bytes": float(whole), "wanted_bytes": float(wanted.size * wanted.count)}
     of = f"{_bytes(free)} free of {_bytes(whole)}"
     claims = f"{wanted.count} claims of {_bytes(wanted.size)}" if shared and wanted.count > 1 else _bytes(wanted.size)

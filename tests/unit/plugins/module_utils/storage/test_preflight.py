@@ -305,6 +305,7 @@ def test_the_limit_that_the_user_sets(limit: t.Optional[float], outcome: Outcome
         (20, 98, 100, 1, Outcome.FAILED),
         (0, 100, 1, 1, Outcome.FAILED),
         (80, 98, 100, 1, Outcome.FAILED),
+        (0, 1, 1, 1, Outcome.FAILED),
     ],
 )
 def test_free_space(free: int, whole: int, size: int, count: int, outcome: Outcome) -> None:
