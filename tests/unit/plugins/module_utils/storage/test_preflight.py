@@ -183,8 +183,8 @@ def test_the_old_annotation_makes_a_default_too() -> None:
     [
         ("ebs.csi.aws.com", {"nfs.csi.k8s.io"}, "there is no CSIDriver ebs.csi.aws.com"),
         ("csi.vsphere.vmware.com", set(), "there is no CSIDriver csi.vsphere.vmware.com"),
-        ("kubernetes.io/aws-ebs", set(), "needs the CSI driver ebs.csi.aws.com"),
-        ("kubernetes.io/glusterfs", None, "no longer part of Kubernetes"),
+        ("kubernetes.io/aws-ebs", set(), "there is no CSIDriver ebs.csi.aws.com"),
+        ("kubernetes.io/glusterfs", None, "went with Kubernetes 1.26: use "),
         ("ebs.csi.aws.com", {"ebs.csi.aws.com"}, ""),
         ("kubernetes.io/aws-ebs", {"ebs.csi.aws.com"}, ""),
         ("ebs.csi.aws.com", None, ""),
