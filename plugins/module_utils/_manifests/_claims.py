@@ -44,7 +44,7 @@ def grow(cluster: Cluster, growth: Growth, dry_run: bool = False) -> None:
             raise NotYet(f"claim {growth.claim} has changed meanwhile") from error
         raise Failure(
             f"claim {growth.claim} cannot grow from {growth.before} to {growth.after}: "
-            f"{error.message.rstrip('.')}. Correct this, or declare the old size.",
+            f"{error.message.rstrip('.')}. Correct this, or keep the old size.",
             **error.facts,
         ) from error
 
