@@ -8,10 +8,9 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, conflicts
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import FIELD_MANAGER, Cluster, Object
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import (
@@ -50,6 +49,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     Observed,
     Seen,
     conflict_sentence,
+    held,
     held_by,
     plan_absent,
     plan_present,
@@ -85,6 +85,7 @@ class Manifests(Watching[Observed]):
         force: bool = False,
         application: str = "",
         prune: bool = False,
+        hold_new: t.Collection[str] = (),
         wait: bool = False,
         wait_timeout: float = 120,
     ) -> None:
@@ -97,6 +98,7 @@ class Manifests(Watching[Observed]):
         self.force = force
         self.application = application
         self.prune = prune
+        self.hold_new = hold_new
         self.wait = wait
         self.wait_timeout = wait_timeout
         self.declared = self._keyed(declared)
@@ -215,7 +217,7 @@ class Manifests(Watching[Observed]):
         try:
             after = self.cluster.apply(declared, self.manager, self.force, dry_run=True)
         except ApiError as error:
-            fights = _conflicts(error)
+            fights = conflicts(error)
             if fights:
                 return Seen(key, live, declared, changes=True, conflicts=fights)
             seen = self._see_unchangeable(key, live) if live and error.status in (403, 422) else None
@@ -273,7 +275,8 @@ class Manifests(Watching[Observed]):
     def plan(self, observed: Observed) -> t.Union[Plan, Refusal]:
         if self.state == "absent":
             return plan_absent(observed, self.wait)
-        return plan_present(observed, self.wait)
+        plan = plan_present(observed, self.wait)
+        return Plan() if isinstance(plan, Plan) and held(observed, self.hold_new) else plan
 
     def act(self, steps: t.Sequence[Step], observed: Observed) -> None:
         in_parallel(self._act_one, steps)
@@ -360,6 +363,7 @@ class Manifests(Watching[Observed]):
 
     def facts(self, observed: Observed) -> dict[str, t.Any]:
         return {
+            "held": held(observed, self.hold_new),
             "objects": [
                 {
                     "api_version": seen.key.api_version,
@@ -370,7 +374,7 @@ class Manifests(Watching[Observed]):
                     "waits_for": held_by(seen, observed),
                 }
                 for seen in observed.objects
-            ]
+            ],
         }
 
     def diff(self, plan: Plan) -> t.Any:
@@ -426,19 +430,8 @@ def _namespace_object(name: str) -> Object:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def _conflicts(error: ApiError) -> tuple[tuple[str, str], ...]:
-    """The fields that another manager has, and that manager, from the API server's answer."""
-    found = []
-    for cause in error.details.get("causes") or ():
-        if cause.get("reason") == "FieldManagerConflict":
-            match = re.search(r'conflict with "([^"]*)"(?: with subresource "([^"]*)")?', str(cause.get("message")))
-            manager = match[1] + (f", by {match[2]}" if match[2] else "") if match else str(cause.get("message"))
-            found.append((str(cause.get("field")), manager))
-    return tuple(found)
-
-
 def _apply_error(key: Key, error: ApiError) -> str:
-    fights = conflict_sentence([Seen(key, conflicts=_conflicts(error))])
+    fights = conflict_sentence([Seen(key, conflicts=conflicts(error))])
     if fights:
         return fights
     if error.status == 422:

@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -134,8 +134,8 @@ def check_go() -> str:
     return command
 
 
-def missing_packages() -> list[str]:
-    return [package for package, is_there in PACKAGES.items() if not is_there()]
+def missing_packages(wanted: Mapping[str, Callable[[], bool]]) -> list[str]:
+    return [package for package, is_there in wanted.items() if not is_there()]
 
 
 @contextmanager
@@ -152,11 +152,11 @@ def no_services() -> Iterator[None]:
         POLICY.unlink(missing_ok=True)
 
 
-def ensure_packages() -> None:
+def ensure_packages(wanted: Mapping[str, Callable[[], bool]] = PACKAGES) -> None:
     """Install what is missing, by apt."""
     if POLICY.exists() and POLICY.read_text() == POLICY_TEXT:
         POLICY.unlink()  # of a run that was killed while apt was at work
-    missing = missing_packages()
+    missing = missing_packages(wanted)
     if not missing:
         return
     names = " ".join(missing)
@@ -175,7 +175,7 @@ def ensure_packages() -> None:
         shell.run([*patient, "update"], env=quiet, check=False, timeout=600)
         shell.run([*patient, "install", "--yes", "--no-install-recommends", *missing], env=quiet, timeout=1200)
     disable_services(missing)
-    still = missing_packages()
+    still = missing_packages(wanted)
     if still:
         raise LabError(f"apt-get installed {' '.join(still)}, but the programs are still not to be found.")
 
