@@ -15,25 +15,21 @@ import statistics
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import NO_PROVISIONER
+from ansible_collections.stateful.kube.plugins.module_utils._storage._classes import is_default
+from ansible_collections.stateful.kube.plugins.module_utils._storage._history import BY_PROVISIONER, REDIRECTED
 from ansible_collections.stateful.kube.plugins.module_utils._storage._needs import KINDS, MUST
+from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import (
+    BY_NAME,
+    LATE,
+    RWOP,
+    RWX,
+    preset_of,
+)
 
 Object = t.Mapping[str, t.Any]
 
 FIT, REMARKS, UNFIT = "fit", "fit with remarks", "unfit"
 
-READ_WRITE_ONCE_POD, READ_WRITE_MANY, READ_WRITE_ONCE = "ReadWriteOncePod", "ReadWriteMany", "ReadWriteOnce"
-
-_DEFAULT = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
-# Provisioners that were part of Kubernetes, and the CSI driver that their requests go to today.
-_MIGRATED = {
-    "kubernetes.io/aws-ebs": "ebs.csi.aws.com",
-    "kubernetes.io/azure-disk": "disk.csi.azure.com",
-    "kubernetes.io/azure-file": "file.csi.azure.com",
-    "kubernetes.io/cinder": "cinder.csi.openstack.org",
-    "kubernetes.io/gce-pd": "pd.csi.storage.gke.io",
-    "kubernetes.io/portworx-volume": "pxd.portworx.com",
-    "kubernetes.io/vsphere-volume": "csi.vsphere.vmware.com",
-}
 _CSI_NAME = re.compile(r"(^|[.-])csi([.-]|$)")
 # NFS under names that do not say so.
 _NFS = ("efs.csi.aws.com", "filestore.csi.storage.gke.io", "fuseim.pri/ifs")
@@ -205,7 +201,7 @@ def choose_class(name: str, classes: t.Sequence[Object]) -> tuple[t.Optional[Obj
         if found is None:
             return None, Finding("class", Outcome.FAILED, f"there is no StorageClass {name}; {there}")
         return found, Finding("class", Outcome.PASSED, f"{name}, provisioner {found.get('provisioner')}")
-    defaults = [one for one in classes if _is_default(one)]
+    defaults = [one for one in classes if is_default(one)]
     if not defaults:
         return None, Finding(
             "class", Outcome.FAILED, f"no StorageClass is the default, so a claim without class gets no volume; {there}"
@@ -230,7 +226,7 @@ def class_findings(chosen: Object, finding: Finding, drivers: t.Optional[t.Colle
     if missing:
         finding = Finding("class", Outcome.FAILED, f"{chosen['metadata']['name']}: {missing}")
     found = [finding]
-    late = chosen.get("volumeBindingMode") == "WaitForFirstConsumer"
+    late = chosen.get("volumeBindingMode") == LATE
     detail = "WaitForFirstConsumer: the volume is made for the node of the first pod" if late else "Immediate"
     found.append(Finding("binding", Outcome.PASSED, detail))
     if chosen.get("allowVolumeExpansion"):
@@ -254,22 +250,17 @@ def by_hand(chosen: Object) -> bool:
     return chosen.get("provisioner") == NO_PROVISIONER
 
 
-def _is_default(one: Object) -> bool:
-    annotations = one["metadata"].get("annotations") or {}
-    return any(annotations.get(name) == "true" for name in _DEFAULT)
-
-
 def _missing_driver(provisioner: str, drivers: t.Optional[t.Collection[str]]) -> str:
     """What is not installed that this provisioner needs, or nothing."""
-    if provisioner.startswith("kubernetes.io/") and provisioner != NO_PROVISIONER:
-        driver = _MIGRATED.get(provisioner)
-        if driver is None:
-            return f"provisioner {provisioner} is no longer part of Kubernetes, and no driver takes its requests"
-        if drivers is not None and driver not in drivers:
-            return f"provisioner {provisioner} needs the CSI driver {driver} today, and there is no such CSIDriver"
-    elif drivers is not None and _CSI_NAME.search(provisioner) and provisioner not in drivers:
-        return f"there is no CSIDriver {provisioner}: the driver is not installed"
-    return ""
+    former = BY_PROVISIONER.get(provisioner)
+    if former and former.fate != REDIRECTED:
+        return f"provisioner {provisioner} went with Kubernetes {former.version}: use {former.use}"
+    driver = BY_NAME[former.preset].provisioner if former else provisioner
+    known = preset_of(None, driver)
+    if drivers is None or driver in drivers or not (known.csi if known else _CSI_NAME.search(driver)):
+        return ""
+    what = known.install if known else "the CSI driver of that name"
+    return f"there is no CSIDriver {driver}, which makes its volumes: install {what}"
 
 
 # The volume
@@ -277,11 +268,11 @@ def _missing_driver(provisioner: str, drivers: t.Optional[t.Collection[str]]) ->
 
 def second_place(volume: Volume) -> str:
     """Where a second pod is to be: "refused", on the "same" node, or on "another" one if there is any."""
-    if READ_WRITE_ONCE_POD in volume.modes:
+    if RWOP in volume.modes:
         return "refused"
     if volume.tied:
         return "same"
-    if READ_WRITE_MANY in volume.modes or volume.source in _NEVER_ATTACHED or not volume.attached:
+    if RWX in volume.modes or volume.source in _NEVER_ATTACHED or not volume.attached:
         return "another"
     return "same"
 
@@ -317,7 +308,7 @@ def root_finding(said: t.Mapping[str, str], user: t.Optional[int]) -> Finding:
 def access_finding(volume: Volume, second: Second) -> Finding:
     """Whether the volume is shared, or not shared, as its access modes say."""
     modes = ", ".join(volume.modes)
-    if READ_WRITE_ONCE_POD in volume.modes:
+    if RWOP in volume.modes:
         if second.fate == "refused":
             return Finding("access", Outcome.PASSED, f"{modes}: a second pod was kept away")
         if second.fate == "ran":
@@ -327,7 +318,7 @@ def access_finding(volume: Volume, second: Second) -> Finding:
     if second.sees != "ok":
         where = f"{second.nodes[0]} and {second.nodes[1]}" if second.elsewhere else second.nodes[0]
         return Finding("access", Outcome.FAILED, f"{modes}: two pods on {where}: {_failure(second.sees)}")
-    if READ_WRITE_MANY in volume.modes:
+    if RWX in volume.modes:
         if second.elsewhere:
             return Finding(
                 "access", Outcome.PASSED, f"{modes}: pods on {second.nodes[0]} and {second.nodes[1]} share the files"
@@ -420,7 +411,8 @@ def _space(said: t.Mapping[str, str], wanted: Wanted) -> Finding:
     except (KeyError, ValueError):
         return Finding("space", Outcome.UNPROVEN, "the df of the image tells nothing")
     shared = whole > wanted.size * _SHARED
-    need = wanted.size * wanted.count if shared else wanted.size * _USABLE - _SMALLEST
+    own = max(wanted.size * _USABLE - _SMALLEST, wanted.size / 2)
+    need = wanted.size * wanted.count if shared else own
     figures = {"free_bytes": float(free), "size_bytes": float(whole), "wanted_bytes": float(wanted.size * wanted.count)}
     of = f"{_bytes(free)} free of {_bytes(whole)}"
     claims = f"{wanted.count} claims of {_bytes(wanted.size)}" if shared and wanted.count > 1 else _bytes(wanted.size)

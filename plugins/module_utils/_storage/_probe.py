@@ -30,8 +30,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
 from ansible_collections.stateful.kube.plugins.module_utils._storage import _script as script
+from ansible_collections.stateful.kube.plugins.module_utils._storage._classes import class_of
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight import (
-    READ_WRITE_ONCE_POD,
     UNFIT,
     Finding,
     Lock,
@@ -52,6 +52,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight 
     second_place,
     solo_findings,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import LATE, RWOP
 from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_objects import (
     APPLICATION,
     CONTAINER,
@@ -146,7 +147,7 @@ def _plan(wish: Wish, surveyed: _Surveyed) -> tuple[str, ...]:
         where = str((surveyed.chosen or {"metadata": {"name": wish.storage_class}})["metadata"]["name"])
         first = f"make a throw-away claim of {wish.size} ({', '.join(wish.access_modes)}) of class {where}, and a pod "
         first += f"as {user} on it"
-    second = "see that a second pod is kept away" if READ_WRITE_ONCE_POD in (modes or ()) else "see a second pod share"
+    second = "see that a second pod is kept away" if RWOP in (modes or ()) else "see a second pod share"
     return (
         first,
         f"write, replace, link and fsync files ({wish.fsyncs} times), and look at owner and free space",
@@ -179,7 +180,7 @@ def _survey(cluster: Cluster, wish: Wish) -> _Surveyed:
             gone = Finding("volume", Outcome.FAILED, "the volume of the claim is gone (phase Lost)")
             return _Surveyed(None, (gone,), {}, found)
         used_on = _used_on(cluster, wish)
-        name = found["spec"].get("storageClassName") or ""
+        name = class_of(found) or ""
     drivers = _drivers(cluster)
     classes = _allowed(lambda: cluster.list("storage.k8s.io/v1", "StorageClass"))
     if wish.claim and (not name or (found or {})["spec"].get("volumeName")):
@@ -432,7 +433,7 @@ class _Probe:
         """
         chosen = self.surveyed.chosen
         named = self.surveyed.claim and (self.surveyed.claim["spec"].get("volumeName") or not chosen)
-        if not named and (chosen is None or chosen.get("volumeBindingMode") == "WaitForFirstConsumer"):
+        if not named and (chosen is None or chosen.get("volumeBindingMode") == LATE):
             return ""
         begun = time.monotonic()
         while True:
@@ -472,7 +473,7 @@ class _Probe:
             if found and condition(found, "Ready") == "True":
                 return ""
             told = _unscheduled(found) if found else ""
-            if refused and READ_WRITE_ONCE_POD in told:
+            if refused and RWOP in told:
                 return "refused"
             waited = time.monotonic() - begun
             late = waited > self.wish.wait_timeout

@@ -24,7 +24,7 @@ _HEAD = r"""
 LC_ALL=C
 export LC_ALL
 say() { printf '%s\t%s\n' "$1" "$2"; }
-short() { printf '%s' "$1" | tr '\n\t' '  ' | cut -c 1-300; }
+short() { printf '%s\n' "$1" | head -n 1 | tr '\t' ' ' | cut -c 1-300; }
 tried() {
   name=$1
   shift

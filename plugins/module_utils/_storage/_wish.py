@@ -13,18 +13,14 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
-from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight import (
-    READ_WRITE_MANY,
-    READ_WRITE_ONCE,
-    READ_WRITE_ONCE_POD,
-)
+from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import RWO, RWOP, RWX
 from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_objects import Pods
 
 # Volumes without class are made by hand; the roles of this collection ask for them by this sign.
 NO_CLASS = "-"
 MOST_FSYNCS = 1000
 # A volume that can only be read cannot be tried out by writing.
-MODES = (READ_WRITE_ONCE, READ_WRITE_MANY, READ_WRITE_ONCE_POD)
+MODES = (RWO, RWX, RWOP)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import pathlib
@@ -103,7 +104,12 @@ def test_a_module_logs_and_returns_its_options_as_they_may_be_shown(
     monkeypatch.setattr(AnsibleModule, "log", lambda _self, msg, **_more: logged.append(msg))
     specification = {"argument_spec": {"definition": {"type": "raw"}, "state": {"choices": ["present"]}}}
     for state, ended in (("present", 0), ("perhaps", 1)):
-        with testing.patch_module_args({"definition": SECRET, "state": state}), pytest.raises(SystemExit) as end:
+        options: dict[str, t.Any] = {"definition": SECRET, "state": state}
+        if "_ansible_inject_invocation" in inspect.getsource(AnsibleModule):
+            options["_ansible_inject_invocation"] = (
+                True  # how -vvv asks for the options; older versions always show them
+            )
+        with testing.patch_module_args(options), pytest.raises(SystemExit) as end:
             run_as_module(specification, lambda task: {"length": len(task.params["definition"]["data"])}, shown)
         assert end.value.code == ended
     printed = capsys.readouterr().out

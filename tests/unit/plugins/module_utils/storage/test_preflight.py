@@ -183,8 +183,8 @@ def test_the_old_annotation_makes_a_default_too() -> None:
     [
         ("ebs.csi.aws.com", {"nfs.csi.k8s.io"}, "there is no CSIDriver ebs.csi.aws.com"),
         ("csi.vsphere.vmware.com", set(), "there is no CSIDriver csi.vsphere.vmware.com"),
-        ("kubernetes.io/aws-ebs", set(), "needs the CSI driver ebs.csi.aws.com"),
-        ("kubernetes.io/glusterfs", None, "no longer part of Kubernetes"),
+        ("kubernetes.io/aws-ebs", set(), "there is no CSIDriver ebs.csi.aws.com"),
+        ("kubernetes.io/glusterfs", None, "went with Kubernetes 1.26: use "),
         ("ebs.csi.aws.com", {"ebs.csi.aws.com"}, ""),
         ("kubernetes.io/aws-ebs", {"ebs.csi.aws.com"}, ""),
         ("ebs.csi.aws.com", None, ""),
@@ -305,6 +305,7 @@ def test_the_limit_that_the_user_sets(limit: t.Optional[float], outcome: Outcome
         (20, 98, 100, 1, Outcome.FAILED),
         (0, 100, 1, 1, Outcome.FAILED),
         (80, 98, 100, 1, Outcome.FAILED),
+        (0, 1, 1, 1, Outcome.FAILED),
     ],
 )
 def test_free_space(free: int, whole: int, size: int, count: int, outcome: Outcome) -> None:
