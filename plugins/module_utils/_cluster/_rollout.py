@@ -83,7 +83,8 @@ def newest_pods(cluster: Cluster, deployment: Object, selector: str) -> tuple[st
 def last_word(cluster: Cluster, namespace: str, kind: str, name: str) -> str:
     """The newest event about one object; empty where there is none, or none may be read."""
     about = f"involvedObject.kind={kind},involvedObject.name={name}"
-    return _last_message(_read(lambda: cluster.list("v1", "Event", namespace, fields=about)))
+    events = _read(lambda: cluster.list("v1", "Event", namespace, fields=about))
+    return _last_message(events) if events else ""
 
 
 def _revision(replica_set: Object) -> int:
