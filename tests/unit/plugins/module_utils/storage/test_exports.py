@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reading and writing files of exports. What nfs-utils 2.6.2 makes of the same lines was looked up with its exportfs."""
+"""Reading and writing files of exports, held against what exportfs of nfs-utils 2.6.2 made of such lines."""
 
 from __future__ import annotations
 
@@ -91,6 +91,11 @@ comments = st.sampled_from(["", "# a comment", "   ", "#"])
 @given(exports)
 def test_what_is_written_is_read_back(wanted: Export) -> None:
     assert parse(rendered(wanted) + "\n") == (wanted,)
+
+
+@pytest.mark.parametrize("path", ["/a\\040b", "/a\\\\101", "/\\1\\07", "/\\", '/"a"', "/#", "/a\tb", "/ä"])
+def test_a_path_that_looks_like_a_code_is_read_back(path: str) -> None:
+    assert parse(rendered(export(path, h=RW))) == (export(path, h=RW),)
 
 
 @given(st.lists(st.tuples(exports, comments), max_size=5), st.data())
