@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab import files, prerequisites, progress, shell
@@ -29,6 +31,10 @@ KUBERNETES_COMMANDS = (
 TARGETS = ("./cmd/...", "github.com/rancher/local-path-provisioner")
 
 
+# Programs with a go.mod of their own, in the folder of their name: a change of one builds nothing else anew.
+PARTS = {"csi": "the storage driver for tests"}
+
+
 def sources(settings: Settings) -> list[Path]:
     folder = settings.sources
     return [folder / "go.mod", folder / "go.sum", *files.tree(folder / "cmd")]
@@ -37,6 +43,11 @@ def sources(settings: Settings) -> list[Path]:
 def folder(settings: Settings) -> Path:
     """Where the binaries of exactly these sources are, or will be."""
     return settings.binaries / files.digest(flags(), sources(settings))
+
+
+def part_folder(settings: Settings, part: str) -> Path:
+    """Where the program of a part is, or will be."""
+    return settings.binaries / f"{part}-{files.digest(files.tree(settings.sources / part))}"
 
 
 def flags() -> str:
@@ -55,25 +66,42 @@ def flags() -> str:
 def ensure(settings: Settings) -> Path:
     """Build what is not built, and say where it is. Nothing half-built is ever taken for whole."""
     target = folder(settings)
-    if target.is_dir():
-        return target
-    go = prerequisites.check_go()
+    if not target.is_dir():
+        title = f"Kubernetes {KUBERNETES_VERSION[1:]}, CoreDNS and the volume provisioner"
+        with workshop(settings, target) as output:
+            build(settings.sources, TARGETS, flags(), output, title)
+            for command in KUBERNETES_COMMANDS:
+                (output / command).symlink_to("kubernetes")
+    for part, title in PARTS.items():
+        ready = part_folder(settings, part)
+        if not ready.is_dir():
+            with workshop(settings, ready) as output:
+                build(settings.sources / part, ["."], "-s -w", output, title)
+    return target
+
+
+@contextmanager
+def workshop(settings: Settings, target: Path) -> Iterator[Path]:
+    """A folder to build in, which becomes the target once all is done."""
     settings.binaries.mkdir(parents=True, exist_ok=True)
     for unfinished in settings.binaries.glob(".*"):
         files.remove(unfinished)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=settings.binaries) as name:
         output = Path(name) / "bin"
         output.mkdir(mode=0o755)
-        with progress.work(f"building Kubernetes {KUBERNETES_VERSION[1:]}, CoreDNS and the volume provisioner") as work:
-            for package in TARGETS:
-                build(go, settings, package, output, work)
-        for command in KUBERNETES_COMMANDS:
-            (output / command).symlink_to("kubernetes")
+        yield output
         output.rename(target)
-    return target
 
 
-def build(go: str, settings: Settings, package: str, output: Path, work: progress.Work) -> None:
+def build(folder: Path, packages: Sequence[str], linker_flags: str, output: Path, title: str) -> None:
+    """Build packages of the module in a folder, one after the other."""
+    go = prerequisites.check_go()
+    with progress.work(f"building {title}") as work:
+        for package in packages:
+            compile_package(go, folder, package, linker_flags, output, work)
+
+
+def compile_package(go: str, folder: Path, package: str, linker_flags: str, output: Path, work: progress.Work) -> None:
     command = [
         *shell.end_with_parent(),
         go,
@@ -82,14 +110,14 @@ def build(go: str, settings: Settings, package: str, output: Path, work: progres
         "-buildvcs=false",
         "-v",
         "-ldflags",
-        flags(),
+        linker_flags,
         "-o",
         f"{output}/",
         package,
     ]
     process = subprocess.Popen(
         command,
-        cwd=settings.sources,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -115,9 +143,9 @@ def build(go: str, settings: Settings, package: str, output: Path, work: progres
         raise LabError(f"`go build {package}` ended with {code}:\n{shell.last_lines(''.join(said))}")
 
 
-def remove_outdated(settings: Settings, keep: Path) -> None:
+def remove_outdated(settings: Settings) -> None:
     """Throw away what other versions of the sources built, once nothing runs from it any more."""
-    used = set()
+    used = {folder(settings), *(part_folder(settings, part) for part in PARTS)}
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
@@ -125,5 +153,5 @@ def remove_outdated(settings: Settings, keep: Path) -> None:
             except OSError:
                 continue
     for old in settings.binaries.iterdir() if settings.binaries.is_dir() else ():
-        if old != keep and old not in used:
+        if old not in used:
             shutil.rmtree(old, ignore_errors=True)

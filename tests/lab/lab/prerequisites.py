@@ -43,6 +43,9 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "iptables": lambda: bool(shell.find("iptables")),
     "iproute2": lambda: bool(shell.find("ip")),
     "busybox": is_dynamic_busybox,
+    # For the storage driver for tests.
+    "xfsprogs": lambda: all(map(shell.find, ("mkfs.xfs", "xfs_growfs"))),
+    "mount": lambda: all(map(shell.find, ("mount", "umount", "losetup"))),
     "wget": lambda: Path("/usr/bin/wget").exists(),
     # For the tests that work on another host; the lab itself does not use it.
     "openssh-server": lambda: bool(shell.find("sshd")),
