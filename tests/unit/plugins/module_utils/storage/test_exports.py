@@ -130,6 +130,11 @@ def test_a_file_without_an_end_of_line_gets_one() -> None:
     assert replaced("/a h", (), export("/b", h=RW)) == "/a h\n/b h(rw,sync)\n"
 
 
+def test_an_export_of_several_lines_is_replaced_whole() -> None:
+    text = "# one\n/a \\\n  h(rw) \\\n  g # why\n# two\n/b h\n"
+    assert replaced(text, parse(text)[:1], export("/c", h=RW)) == "# one\n/c h(rw,sync)\n# two\n/b h\n"
+
+
 def test_only_comments() -> None:
     assert only_comments("# a\n\n  # b\n")
     assert not only_comments("# a\n/b\n")
