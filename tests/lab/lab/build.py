@@ -29,6 +29,11 @@ KUBERNETES_COMMANDS = (
 TARGETS = ("./cmd/...", "github.com/rancher/local-path-provisioner")
 
 
+# Modules of their own beside ../go.mod, built each into a folder of its own: a change of one builds no other anew. For
+# each the names of its programs, and the names under which they are looked for on a PATH.
+MODULES = {"nfs": {"mount": ("mount", "mount.nfs"), "provisioner": ()}}
+
+
 def sources(settings: Settings) -> list[Path]:
     folder = settings.sources
     return [folder / "go.mod", folder / "go.sum", *files.tree(folder / "cmd")]
@@ -66,14 +71,40 @@ def ensure(settings: Settings) -> Path:
         output.mkdir(mode=0o755)
         with progress.work(f"building Kubernetes {KUBERNETES_VERSION[1:]}, CoreDNS and the volume provisioner") as work:
             for package in TARGETS:
-                build(go, settings, package, output, work)
+                build(go, settings.sources, package, output, work)
         for command in KUBERNETES_COMMANDS:
             (output / command).symlink_to("kubernetes")
         output.rename(target)
     return target
 
 
-def build(go: str, settings: Settings, package: str, output: Path, work: progress.Work) -> None:
+def module_folder(settings: Settings, name: str) -> Path:
+    """Where the programs of exactly these sources of a module are, or will be."""
+    places = [path for path in files.tree(settings.sources / name) if not path.name.endswith("_test.go")]
+    return settings.binaries / f"{name}-{files.digest(str(MODULES[name]), places)}"
+
+
+def ensure_module(settings: Settings, name: str) -> Path:
+    """Build a module that is not built, and say where its programs are."""
+    target = module_folder(settings, name)
+    if target.is_dir():
+        return target
+    go = prerequisites.check_go()
+    settings.binaries.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=settings.binaries) as temporary:
+        output = Path(temporary) / "bin"
+        (output / "path").mkdir(parents=True)
+        output.chmod(0o755)
+        with progress.work(f"building the programs of {name}") as work:
+            build(go, settings.sources / name, "./...", output, work)
+        for program, links in MODULES[name].items():
+            for link in links:
+                (output / "path" / link).symlink_to(Path("..", program))
+        output.rename(target)
+    return target
+
+
+def build(go: str, folder: Path, package: str, output: Path, work: progress.Work) -> None:
     command = [
         *shell.end_with_parent(),
         go,
@@ -89,7 +120,7 @@ def build(go: str, settings: Settings, package: str, output: Path, work: progres
     ]
     process = subprocess.Popen(
         command,
-        cwd=settings.sources,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -115,9 +146,9 @@ def build(go: str, settings: Settings, package: str, output: Path, work: progres
         raise LabError(f"`go build {package}` ended with {code}:\n{shell.last_lines(''.join(said))}")
 
 
-def remove_outdated(settings: Settings, keep: Path) -> None:
+def remove_outdated(settings: Settings, kubernetes: Path) -> None:
     """Throw away what other versions of the sources built, once nothing runs from it any more."""
-    used = set()
+    used = {kubernetes, *(module_folder(settings, name) for name in MODULES)}
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
@@ -125,5 +156,5 @@ def remove_outdated(settings: Settings, keep: Path) -> None:
             except OSError:
                 continue
     for old in settings.binaries.iterdir() if settings.binaries.is_dir() else ():
-        if old != keep and old not in used:
+        if old not in used:
             shutil.rmtree(old, ignore_errors=True)
