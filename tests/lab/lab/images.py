@@ -336,4 +336,4 @@ def variables(settings: Settings, wanted: list[Recipe]) -> dict[str, str]:
 
 def write_variables(settings: Settings, wanted: list[Recipe]) -> None:
     head = "---\n# Written by the lab: its images and its NFS server. Pass it to ansible-playbook as `-e @FILE`.\n"
-    files.write(settings.variables, head + yaml.safe_dump({**variables(settings, wanted), **nfs.variables()}))
+    files.write(settings.variables, head + yaml.safe_dump({**variables(settings, wanted), **nfs.variables(settings)}))

@@ -53,6 +53,8 @@ EXPORT {{
     Path = {folder(settings) / name};
     Pseudo = /{name};
     Access_Type = None;
+    Anonymous_Uid = 65534;
+    Anonymous_Gid = 65534;
     SecType = sys;
     Protocols = 4;
     Transports = TCP;
@@ -132,9 +134,9 @@ def client_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def variables() -> dict[str, str]:
-    """For playbooks: where the exports are."""
-    return {"stateful_lab_nfs_server": str(NFS_SERVER), "stateful_lab_nfs_path": "/volumes"}
+def variables(settings: Settings) -> dict[str, str]:
+    """For playbooks: where the exports are, on the network and on this machine's disk."""
+    return {"stateful_lab_nfs_server": str(NFS_SERVER), "stateful_lab_nfs_folder": str(folder(settings))}
 
 
 def thaw(settings: Settings) -> None:
