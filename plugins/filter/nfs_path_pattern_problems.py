@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: nfs_path_pattern_problems
 short_description: What is wrong with a path pattern of the NFS provisioner
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - The stateful.kube authors (@stateful-kube)
 description:
