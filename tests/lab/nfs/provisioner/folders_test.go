@@ -131,6 +131,21 @@ func TestFinish(t *testing.T) {
 	if err := s.finish("/export/nested/two/leaf", put, others); err == nil || tree(t, root) != between {
 		t.Fatalf("the archive was taken, and yet: %v\n%s", err, tree(t, root))
 	}
+	// An archive that is empty would be replaced without a word.
+	if err := os.Mkdir(root+"/archived-mine", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	between = tree(t, root)
+	if err := s.finish("/export/mine", put, nil); err == nil || !strings.Contains(err.Error(), "out of the way") || tree(t, root) != between {
+		t.Fatalf("an empty archive was replaced: %v", err)
+	}
+	if err := os.Remove(root + "/archived-mine"); err != nil {
+		t.Fatal(err)
+	}
+	// Also when there is no other volume that would be in the way.
+	if err := s.finish("/export", remove, nil); err == nil {
+		t.Fatal("the export itself was removed")
+	}
 	if err := s.finish("/export/mine", remove, nil); err != nil || strings.Contains(tree(t, root), "mine") {
 		t.Fatalf("not removed: %v", err)
 	}
