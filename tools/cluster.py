@@ -56,6 +56,11 @@ def choose() -> Target:
     return Target("the lab on this machine", True, environment, variables(environment))
 
 
+def none() -> Target:
+    """No cluster, for what works without; only the environment in which programs find the collection."""
+    return Target("none is needed", False, _own_environment(), {})
+
+
 def lab_kubeconfig() -> str:
     """The lab's kubeconfig if the lab is up, else nothing."""
     asked = subprocess.run([*LAB, "env"], check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -87,12 +92,15 @@ def variables(environment: t.Mapping[str, str]) -> dict[str, t.Any]:
 
 
 def _own_cluster(kubeconfig: str) -> Target:
-    environment = {
+    return Target(f"{_context(kubeconfig)}, from KUBECONFIG={kubeconfig}", False, _own_environment(), {})
+
+
+def _own_environment() -> dict[str, str]:
+    return {
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "ANSIBLE_COLLECTIONS_PATH": str(tree.link()),
     }
-    return Target(f"{_context(kubeconfig)}, from KUBECONFIG={kubeconfig}", False, environment, {})
 
 
 def _context(kubeconfig: str) -> str:

@@ -60,3 +60,22 @@ attributes:
 requirements:
   - kubernetes >= 29.0.0
 """
+
+    HOST_MODULE = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in check mode and show what would be done, from the real state, without doing it.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed, or would change in check mode.
+    support: full
+  idempotent:
+    description: When run twice with the same options, the second run changes nothing.
+    support: full
+  in_process:
+    description:
+      - This module changes the host that it runs on, so it always runs there as a module. It needs no Kubernetes, no
+        library for it, and no connection options.
+    support: none
+"""

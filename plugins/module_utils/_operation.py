@@ -147,6 +147,13 @@ class Operation(abc.ABC, t.Generic[Observed]):
         """Why no waiting will help, or None."""
         return None
 
+    def retreat(self, observed: Observed) -> bool:
+        """Turn to taking back what cannot be finished, when there is no hope or no time left; whether there is any.
+
+        From then on the plan is that of the way back, and ends in a wait that is hopeless.
+        """
+        return False
+
     def pause(self, seconds: float) -> None:
         """Wait for a change of what was observed, at most this long."""
         time.sleep(seconds)
@@ -276,6 +283,8 @@ class _Loop(t.Generic[Observed]):
     def _wait(self, obstacle: str, observed: Observed, since: float) -> None:
         waited = time.monotonic() - since
         lost = self.operation.hopeless(observed)
+        if (lost or waited > self.operation.wait_timeout) and self.operation.retreat(observed):
+            return
         if lost or waited > self.operation.wait_timeout:
             blocked = self.operation.blocked_by(observed)
             how = (

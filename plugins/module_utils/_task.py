@@ -17,6 +17,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
+from ansible_collections.stateful.kube.plugins.module_utils._proc import PARENT, stat
 
 # Keys of a kubeconfig whose values are secret. Its other values (paths, names, addresses) belong into messages.
 _SECRET_KEYS = frozenset(
@@ -56,11 +57,8 @@ class ParentWatch:
 
 def _parent_of(pid: int) -> t.Optional[int]:
     """The parent of a process; None for one that has ended, and where the system has no /proc."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
-    except OSError:
-        return None
+    fields = stat(pid)
+    return int(fields[PARENT]) if fields else None
 
 
 def _unheard() -> bool:
@@ -118,6 +116,15 @@ def failure_result(failure: Failure) -> dict[str, t.Any]:
     return result
 
 
+def defect_result(error: Exception) -> dict[str, t.Any]:
+    """The fields of a task that failed by a defect of ours, as a result so that its secrets are masked like any."""
+    return {
+        "msg": f"{type(error).__name__}: {error}. This is a defect of stateful.kube: please report it with what `-vvv` "
+        "shows below this line. What is done stays done; the same command goes on from here.",
+        "exception": "".join(traceback.format_exception(error)),
+    }
+
+
 class DiscreetModule(AnsibleModule):
     """A module whose options are shown (-vvv) and logged (by the system) only as ``shown`` gives them."""
 
@@ -156,4 +163,6 @@ def run_as_module(specification: t.Mapping[str, t.Any], backend: Backend, shown:
         result = backend(ModuleTask(module))
     except Failure as failure:
         module.fail_json(**failure_result(failure))
+    except Exception as error:
+        module.fail_json(**defect_result(error))
     module.exit_json(**result)

@@ -125,6 +125,15 @@ options:
         for objects that are no longer declared.
     type: bool
     default: false
+  hold_new:
+    description:
+      - Kinds of object that another task has to be done for before the first of them is made, such as V(StatefulSet)
+        whose storage is to be tried out. Where the definition has an object of such a kind that does not exist yet,
+        everything is looked at, nothing at all is changed, and RV(state.held) names it. Run the task again without
+        this option then.
+    type: list
+    elements: str
+    default: []
   wait:
     description:
       - Wait until the objects are ready. Workloads are ready when their pods are, and a rollout has gone as far as its
@@ -195,6 +204,10 @@ state:
   returned: always
   type: dict
   contains:
+    held:
+      description: The objects because of which nothing was done, by O(hold_new).
+      type: list
+      elements: str
     objects:
       description: One entry for each declared object.
       type: list
@@ -251,6 +264,7 @@ SPECIFICATION = {
         "force_conflicts": {"type": "bool", "default": False},
         "application": {"type": "str"},
         "prune": {"type": "bool", "default": False},
+        "hold_new": {"type": "list", "elements": "str", "default": []},
         "wait": {"type": "bool", "default": False},
     },
     "required_if": [("prune", True, ["application"])],
@@ -290,6 +304,7 @@ def run(task: Task) -> dict[str, t.Any]:
             force=params["force_conflicts"],
             application=params["application"] or "",
             prune=params["prune"],
+            hold_new=params["hold_new"],
             wait=params["wait"],
             wait_timeout=params["wait_timeout"],
         )

@@ -28,6 +28,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._task import (
     SHORTEST_MASKED,
     ParentWatch,
+    defect_result,
     failure_result,
     harmless,
 )
@@ -135,6 +136,8 @@ class InProcessAction(ActionBase):
             outcome = self.module.run(task)
         except Failure as failure:
             outcome = {**failure_result(failure), "failed": True}
+        except Exception as error:
+            outcome = {**defect_result(error), "failed": True}
         for text in task.warnings:
             display.warning(text)
         masked = ({str(value) for value in checked._no_log_values} - harmless(task.params)) | task.secrets

@@ -172,10 +172,10 @@ def mongosh_script(hosts: t.Sequence[str], user: str, password: str) -> str:
 while (!admin.hello().primary) sleep(100);
 const login = {{ user: {json.dumps(user)}, pwd: {json.dumps(password)} }};
 try {{
-  admin.auth(login);
+  admin.auth({{ ...login }}); // a copy, because auth writes into what it is given
 }} catch (refused) {{
   admin.createUser({{ ...login, roles: ["root"] }});
-  admin.auth(login);
+  admin.auth({{ ...login }});
 }}
 const serves = (member) => [1, 2].includes(member.state);
 while (!admin.runCommand({{ replSetGetStatus: 1 }}).members.every(serves)) sleep(100);

@@ -8,11 +8,12 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, Unreachable
 
-__all__ = ["ApiError", "Unreachable"]
+__all__ = ["ApiError", "Unreachable", "conflicts"]
 
 
 class ApiError(Failure):
@@ -35,3 +36,14 @@ class ApiError(Failure):
     @property
     def forbidden(self) -> bool:
         return self.status == 403
+
+
+def conflicts(error: ApiError) -> tuple[tuple[str, str], ...]:
+    """The fields that another manager has, and that manager, from the API server's answer."""
+    found = []
+    for cause in error.details.get("causes") or ():
+        if cause.get("reason") == "FieldManagerConflict":
+            match = re.search(r'conflict with "([^"]*)"(?: with subresource "([^"]*)")?', str(cause.get("message")))
+            manager = match[1] + (f", by {match[2]}" if match[2] else "") if match else str(cause.get("message"))
+            found.append((str(cause.get("field")), manager))
+    return tuple(found)

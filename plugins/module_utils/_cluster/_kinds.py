@@ -60,6 +60,7 @@ _NAMESPACED = {
 _CLUSTER = {
     "v1": {"Namespace": "namespaces", "Node": "nodes", "PersistentVolume": "persistentvolumes"},
     "apiextensions.k8s.io/v1": {"CustomResourceDefinition": "customresourcedefinitions"},
+    "networking.k8s.io/v1": {"ServiceCIDR": "servicecidrs"},
     "rbac.authorization.k8s.io/v1": {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"},
     "scheduling.k8s.io/v1": {"PriorityClass": "priorityclasses"},
     "storage.k8s.io/v1": {"CSIDriver": "csidrivers", "StorageClass": "storageclasses"},

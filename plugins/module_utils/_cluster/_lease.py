@@ -29,6 +29,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster, Object
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
+from ansible_collections.stateful.kube.plugins.module_utils._proc import START, STATE, stat
 
 KIND = ("coordination.k8s.io/v1", "Lease")
 # Seconds. A Lease that nobody renewed for this long is free.
@@ -315,7 +316,7 @@ def _is_gone(pid: int) -> bool:
     except PermissionError:
         return False
     # It is ours, so /proc shows it: without a start it has ended, and only waits for its parent to notice.
-    return bool(_read(f"/proc/{pid}/stat"))
+    return bool(stat(pid))
 
 
 def _clock() -> float:
@@ -325,6 +326,5 @@ def _clock() -> float:
 
 def _started(pid: int) -> str:
     """When a process started, in the kernel's ticks; empty where there is no such process, or only its remains."""
-    # The name in parentheses may hold anything, so the fields are counted from behind it.
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 and fields[0] not in ("Z", "X") else ""
+    fields = stat(pid)
+    return fields[START] if len(fields) > START and fields[STATE] not in ("Z", "X") else ""

@@ -4,7 +4,7 @@
 
 # This file is private to the collection: no promise is made to others who import it.
 
-"""Commands in the containers of a pod, through the API server."""
+"""Pods: commands in their containers, and their replacement."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import json
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._kinds import BUILT_IN
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 
 # Only v5 can close standard input; v4 is for servers before Kubernetes 1.30.
 EXEC_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
@@ -114,3 +115,13 @@ def _exit_code(status: t.Mapping[str, t.Any], title: str) -> int:
         if cause.get("reason") == "ExitCode":
             return int(cause["message"])
     raise Failure(f"{title}: the command could not be started: {status.get('message', 'no reason given')}.")
+
+
+def replace_pod(cluster: Cluster, namespace: str, name: str, uid: str, version: t.Optional[str] = None) -> None:
+    """Delete this very pod (with ``version``: as it was read), so that its controller makes another. Raises NotYet."""
+    try:
+        cluster.delete("v1", "Pod", name, namespace, uid=uid, version=version)
+    except ApiError as error:
+        if not error.conflict:
+            raise
+        raise NotYet(f"Pod {namespace}/{name} has changed or been replaced meanwhile") from error

@@ -36,7 +36,8 @@ def diagnose(cluster: Cluster, namespace: str, selector: str, owners: t.Sequence
         about = event.get("involvedObject") or {}
         by_object.setdefault((about.get("kind", ""), about.get("name", "")), []).append(event)
     claims = _unbound_claims(cluster, namespace, pods, by_object)
-    found = []
+    # Pods of one template mostly wait for the same thing, and its sentence may be long.
+    waiting: dict[str, list[str]] = {}
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
         name = pod["metadata"]["name"]
         phrase = pod_obstacle(pod, by_object.get(("Pod", name), ()))
@@ -44,7 +45,8 @@ def diagnose(cluster: Cluster, namespace: str, selector: str, owners: t.Sequence
             pending = (pod.get("status") or {}).get("phase") == "Pending"
             extra = [claims.get(claim, "") for claim in claim_names(pod)] if pending else []
             extra.append(_crash_log(cluster, namespace, pod))
-            found.append(" — ".join([f"{name} {phrase}", *(text for text in extra if text)]))
+            waiting.setdefault(" — ".join([phrase, *(text for text in extra if text)]), []).append(name)
+    found = [f"{', '.join(names)}{':' if len(names) > 1 else ''} {phrase}" for phrase, names in waiting.items()]
     youngest = max((str(pod["metadata"].get("creationTimestamp") or "") for pod in pods), default="")
     for owner in owners:
         told = [

@@ -143,7 +143,7 @@ class _Carrier:
         near, far = self._near, self._far
         readers = [*([near] if len(self._out) < BUFFER else []), *([far] if len(self._back) < BUFFER else [])]
         writers = [*([far] if self._out else []), *([near] if self._back else [])]
-        readable, writable, _none = select.select(readers, writers, [])
+        readable, writable = _ready(readers, writers)
         going = True
         if far in readable:
             going = self._receive()
@@ -181,6 +181,23 @@ class _Carrier:
             self._error = data.decode("utf-8", "replace").strip()
             return False
         return True
+
+
+def _ready(
+    readers: t.Collection[socket.socket], writers: t.Collection[socket.socket]
+) -> tuple[set[socket.socket], set[socket.socket]]:
+    """Wait for any of them. Not by select(), which knows descriptors below 1024 only."""
+    asked = select.poll()
+    ends = {end.fileno(): end for end in (*readers, *writers)}
+    for number, end in ends.items():
+        asked.register(number, (select.POLLIN if end in readers else 0) | (select.POLLOUT if end in writers else 0))
+    # An end that broke counts as both: reading from it or writing to it tells how.
+    broken = select.POLLERR | select.POLLHUP | select.POLLNVAL
+    told = [(ends[number], event) for number, event in asked.poll()]
+    return (
+        {end for end, event in told if event & (select.POLLIN | broken) and end in readers},
+        {end for end, event in told if event & (select.POLLOUT | broken) and end in writers},
+    )
 
 
 def _hang_up(end: socket.socket) -> None:

@@ -345,7 +345,7 @@ def quota_shortage(key: Key, growth: t.Sequence[Growth], quotas: t.Sequence[Obje
                     f"{key}: ResourceQuota {quota['metadata']['name']} has no room for claims that grow ({claims}). "
                     "Nothing was changed.",
                     (f"{resource}: {used} of {limit} is used",),
-                    ("declare a smaller size", "raise the quota"),
+                    ("choose a smaller size", "raise the quota"),
                 )
     return None
 

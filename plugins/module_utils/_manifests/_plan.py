@@ -272,6 +272,15 @@ def _apply_step(seen: Seen, rank: int) -> Step:
     return Step("apply", str(seen.key), sentence, batch=f"apply-{rank}", data={"seen": seen})
 
 
+def held(observed: Observed, kinds: t.Collection[str]) -> list[str]:
+    """The objects of these kinds that are yet to be made. One that is made again is not new."""
+    return [
+        str(seen.key)
+        for seen in observed.objects
+        if seen.key.kind in kinds and seen.changes and seen.live is None and seen.recreation is None
+    ]
+
+
 def held_by(seen: Seen, observed: Observed) -> t.Optional[str]:
     """What an object still waits for, or None when it is ready or does not exist."""
     if seen.live is None or needs_no_volume_yet(seen.live, observed.late_classes):

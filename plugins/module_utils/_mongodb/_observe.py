@@ -21,6 +21,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import pod_obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
@@ -164,8 +165,7 @@ class Observer:
             if self._credentials is None:
                 self._credentials = self._read_secret()
             stateful_set = found_set.result()
-            labels = stateful_set["spec"]["selector"].get("matchLabels") or {} if stateful_set else {}
-            selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+            selector = query(stateful_set["spec"]["selector"]) if stateful_set else ""
             pods = cluster.list("v1", "Pod", target.namespace, labels=selector) if stateful_set else []
             return _Objects(target.name, stateful_set, pods, found_claims.result(), selector)
 

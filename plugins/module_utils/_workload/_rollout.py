@@ -11,12 +11,14 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import replace_pod
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, pod_obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._watching import Watching
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 from ansible_collections.stateful.kube.plugins.module_utils._workload._facts import summary
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import ROLLOUT_MANAGER
 from ansible_collections.stateful.kube.plugins.module_utils._workload._observe import API_VERSION, observe
@@ -24,7 +26,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._plan impo
 from ansible_collections.stateful.kube.plugins.module_utils._workload._state import Workload, ready
 
 
-class Rollout(Operation[Workload]):
+class Rollout(Watching[Workload]):
     """Restart, pause, resume, undo or await the rollout of one workload."""
 
     def __init__(self, cluster: Cluster, kind: str, namespace: str, name: str, wish: Wish, wait_timeout: float) -> None:
@@ -35,7 +37,6 @@ class Rollout(Operation[Workload]):
         self.wish = wish
         self.title = name
         self.wait_timeout = wait_timeout
-        self._changes: t.Optional[Changes] = None
         #: a failure that stood before this run changed something tells nothing of what comes
         self._old_failure: t.Optional[str] = None
 
@@ -49,7 +50,7 @@ class Rollout(Operation[Workload]):
     def act(self, steps: t.Sequence[Step], observed: Workload) -> None:
         step = steps[0]  # none of them has a batch
         if step.action == "replace":
-            self._delete_pod(step)
+            replace_pod(self.cluster, self.namespace, step.data["pod"], step.data["uid"])
             return
         live = t.cast("dict[str, t.Any]", observed.live)
         seen = {key: live["metadata"][key] for key in ("resourceVersion", "uid")}
@@ -62,25 +63,10 @@ class Rollout(Operation[Workload]):
             raise NotYet(f"{observed} changed meanwhile; next: {step.sentence}") from error
         self._old_failure = _failure_time(observed)
 
-    def _delete_pod(self, step: Step) -> None:
-        try:
-            self.cluster.delete("v1", "Pod", step.data["pod"], self.namespace, uid=step.data["uid"])
-        except ApiError as error:
-            if not error.conflict:
-                raise
-            raise NotYet(f"{step.target} has just been replaced") from error
-
     # Waiting
 
-    def pause(self, seconds: float) -> None:
-        if self._changes is None:
-            watched = [(API_VERSION, self.kind, self.namespace, ""), ("v1", "Pod", self.namespace, "")]
-            self._changes = Changes(self.cluster, watched)
-        self._changes.wait(max(seconds, 2.0))
-
-    def close(self) -> None:
-        if self._changes:
-            self._changes.close()
+    def watched(self) -> t.Collection[tuple[str, str, t.Optional[str], str]]:
+        return [(API_VERSION, self.kind, self.namespace, ""), ("v1", "Pod", self.namespace, "")]
 
     def hopeless(self, observed: Workload) -> t.Optional[str]:
         text = failed(observed.live) if observed.live and observed.settled else None

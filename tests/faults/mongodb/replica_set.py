@@ -67,7 +67,8 @@ class ReplicaSet(Application):
         for ordinal in sorted(range(MEMBERS), key=lambda ordinal: ordinal != self._last):
             session: t.Optional[Session] = None
             try:
-                session = Session(self._tunnel(ordinal), self._login())
+                login = self._login()  # it may fail, and nobody would close a tunnel that was opened before
+                session = Session(self._tunnel(ordinal), login)
                 if session.takes_writes():
                     self._last = ordinal
                     return session
@@ -153,7 +154,8 @@ class ReplicaSet(Application):
 
     @contextlib.contextmanager
     def member(self, ordinal: int, login: bool = True) -> t.Iterator[Client]:
-        session = Session(self._tunnel(ordinal), self._login() if login else {})
+        credentials = self._login() if login else {}
+        session = Session(self._tunnel(ordinal), credentials)
         try:
             yield session.client
         finally:

@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab import files, prerequisites, progress, shell
@@ -29,9 +31,10 @@ KUBERNETES_COMMANDS = (
 TARGETS = ("./cmd/...", "github.com/rancher/local-path-provisioner")
 
 
-# Modules of their own beside ../go.mod, built each into a folder of its own: a change of one builds no other anew. For
-# each the names of its programs, and the names under which they are looked for on a PATH.
-MODULES = {"nfs": {"mount": ("mount", "mount.nfs"), "provisioner": ()}}
+# Programs with a go.mod of their own, in the folder of their name: a change of one builds nothing else anew.
+PARTS = {"csi": "the storage driver for tests", "nfs": "the NFS client and the NFS provisioner"}
+# Names under which programs of a part are looked for on a PATH that holds its folder `path`.
+LINKS = {"nfs": {"mount": "mount", "mount.nfs": "mount"}}
 
 
 def sources(settings: Settings) -> list[Path]:
@@ -42,6 +45,16 @@ def sources(settings: Settings) -> list[Path]:
 def folder(settings: Settings) -> Path:
     """Where the binaries of exactly these sources are, or will be."""
     return settings.binaries / files.digest(flags(), sources(settings))
+
+
+def part_folder(settings: Settings, part: str) -> Path:
+    """Where the program of a part is, or will be."""
+    return settings.binaries / f"{part}-{files.digest(str(LINKS.get(part)), sources_of(settings, part))}"
+
+
+def sources_of(settings: Settings, part: str) -> list[Path]:
+    """The files of a part, without its tests."""
+    return [path for path in files.tree(settings.sources / part) if not path.name.endswith("_test.go")]
 
 
 def flags() -> str:
@@ -60,51 +73,45 @@ def flags() -> str:
 def ensure(settings: Settings) -> Path:
     """Build what is not built, and say where it is. Nothing half-built is ever taken for whole."""
     target = folder(settings)
-    if target.is_dir():
-        return target
-    go = prerequisites.check_go()
+    if not target.is_dir():
+        title = f"Kubernetes {KUBERNETES_VERSION[1:]}, CoreDNS and the volume provisioner"
+        with workshop(settings, target) as output:
+            build(settings.sources, TARGETS, flags(), output, title)
+            for command in KUBERNETES_COMMANDS:
+                (output / command).symlink_to("kubernetes")
+    for part, title in PARTS.items():
+        ready = part_folder(settings, part)
+        if not ready.is_dir():
+            with workshop(settings, ready) as output:
+                build(settings.sources / part, ["./..."], "-s -w", output, title)
+                for name, program in LINKS.get(part, {}).items():
+                    (output / "path").mkdir(exist_ok=True)
+                    (output / "path" / name).symlink_to(Path("..", program))
+    return target
+
+
+@contextmanager
+def workshop(settings: Settings, target: Path) -> Iterator[Path]:
+    """A folder to build in, which becomes the target once all is done."""
     settings.binaries.mkdir(parents=True, exist_ok=True)
     for unfinished in settings.binaries.glob(".*"):
         files.remove(unfinished)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=settings.binaries) as name:
         output = Path(name) / "bin"
         output.mkdir(mode=0o755)
-        with progress.work(f"building Kubernetes {KUBERNETES_VERSION[1:]}, CoreDNS and the volume provisioner") as work:
-            for package in TARGETS:
-                build(go, settings.sources, package, output, work)
-        for command in KUBERNETES_COMMANDS:
-            (output / command).symlink_to("kubernetes")
+        yield output
         output.rename(target)
-    return target
 
 
-def module_folder(settings: Settings, name: str) -> Path:
-    """Where the programs of exactly these sources of a module are, or will be."""
-    places = [path for path in files.tree(settings.sources / name) if not path.name.endswith("_test.go")]
-    return settings.binaries / f"{name}-{files.digest(str(MODULES[name]), places)}"
-
-
-def ensure_module(settings: Settings, name: str) -> Path:
-    """Build a module that is not built, and say where its programs are."""
-    target = module_folder(settings, name)
-    if target.is_dir():
-        return target
+def build(folder: Path, packages: Sequence[str], linker_flags: str, output: Path, title: str) -> None:
+    """Build packages of the module in a folder, one after the other."""
     go = prerequisites.check_go()
-    settings.binaries.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=settings.binaries) as temporary:
-        output = Path(temporary) / "bin"
-        (output / "path").mkdir(parents=True)
-        output.chmod(0o755)
-        with progress.work(f"building the programs of {name}") as work:
-            build(go, settings.sources / name, "./...", output, work)
-        for program, links in MODULES[name].items():
-            for link in links:
-                (output / "path" / link).symlink_to(Path("..", program))
-        output.rename(target)
-    return target
+    with progress.work(f"building {title}") as work:
+        for package in packages:
+            compile_package(go, folder, package, linker_flags, output, work)
 
 
-def build(go: str, folder: Path, package: str, output: Path, work: progress.Work) -> None:
+def compile_package(go: str, folder: Path, package: str, linker_flags: str, output: Path, work: progress.Work) -> None:
     command = [
         *shell.end_with_parent(),
         go,
@@ -113,7 +120,7 @@ def build(go: str, folder: Path, package: str, output: Path, work: progress.Work
         "-buildvcs=false",
         "-v",
         "-ldflags",
-        flags(),
+        linker_flags,
         "-o",
         f"{output}/",
         package,
@@ -146,9 +153,9 @@ def build(go: str, folder: Path, package: str, output: Path, work: progress.Work
         raise LabError(f"`go build {package}` ended with {code}:\n{shell.last_lines(''.join(said))}")
 
 
-def remove_outdated(settings: Settings, kubernetes: Path) -> None:
+def remove_outdated(settings: Settings) -> None:
     """Throw away what other versions of the sources built, once nothing runs from it any more."""
-    used = {kubernetes, *(module_folder(settings, name) for name in MODULES)}
+    used = {folder(settings), *(part_folder(settings, part) for part in PARTS)}
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:

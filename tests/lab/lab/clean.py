@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lab import faults, files, lock, mounts, network, nfs, node, processes, progress
+from lab import faults, files, lock, loops, mounts, network, nfs, node, processes, progress
 from lab.settings import Node, Settings
 
 # Made by `build` and `images`, and the same for every clone of the project.
@@ -55,7 +55,11 @@ def stop(settings: Settings) -> bool:
     """End every process and give back mounts and network; data, binaries and images stay. Whether anything ran."""
     alive = processes.running(settings.home)
     nodes = existing_nodes(settings)
-    busy = bool(alive) or any(node.pod_processes(each) for each in nodes) or bool(mounts.below(settings.home))
+    busy = (
+        bool(alive)
+        or any(node.pod_processes(each) for each in nodes)
+        or bool(mounts.below(settings.home) or loops.below(settings.home))
+    )
     if busy:
         with progress.work("stopping the lab", quiet=True):
             # What stands still does not hear that it is to end.

@@ -69,7 +69,7 @@ def up(settings: Settings, options: argparse.Namespace) -> int:
     pki.ensure(settings)
     link_tools(settings, kubernetes)
     changed = start_cluster(settings, kubernetes, recipes) or bool(retired)
-    build.remove_outdated(settings, kubernetes)
+    build.remove_outdated(settings)
     took = progress.elapsed(time.monotonic() - started)
     print_summary(settings, recipes, f"up after {took}" if changed else f"up already (checked in {took})")
     return 0
@@ -90,7 +90,7 @@ def link_tools(settings: Settings, kubernetes: Path) -> None:
 
 def start_cluster(settings: Settings, kubernetes: Path, recipes: list[Recipe]) -> bool:
     """Start all that does not run, side by side where nothing depends on it; whether there was anything to do."""
-    from lab import addons, control_plane, faults, images, network, nfs, node, policy
+    from lab import addons, control_plane, csi, faults, images, network, nfs, node, policy
 
     network.ensure(settings)
     changed: list[object] = []
@@ -120,7 +120,10 @@ def start_cluster(settings: Settings, kubernetes: Path, recipes: list[Recipe]) -
             changed.append(policy.ensure(settings, each))
         changed.append(applied.result())
         for each in settings.nodes:
+            # With its rights in place.
+            changed.append(csi.ensure(settings, each))
             node.wait_ready(settings, each, kubernetes)
+            csi.wait_ready(settings, each)
         addons.wait_ready(settings)
         for load in loads:
             load.result()

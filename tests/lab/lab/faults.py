@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
-from lab import build, images, network, node, policy, processes
+from lab import build, csi, images, network, node, policy, processes
 from lab.errors import LabError
 from lab.settings import Node, Settings
 
@@ -130,6 +130,7 @@ def start(settings: Settings, each: Node) -> None:
     node.ensure_containerd(settings, each, pause.names[0])
     node.ensure_kubelet(settings, each, kubernetes)
     policy.ensure(settings, each)
+    csi.ensure(settings, each)
     if not network.cut_from(each):
         node.wait_ready(settings, each, kubernetes)
 

@@ -49,8 +49,8 @@ class Recipe:
 
     path: Path
     binaries: Path
-    # Where the programs of the modules beside the main one are.
-    modules: Mapping[str, Path] = field(default_factory=dict)
+    # Where the programs of the parts with a module of their own are.
+    parts: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -95,11 +95,11 @@ class Recipe:
 
     @property
     def go(self) -> dict[str, Path]:
-        """Programs built from Go modules, by their place in the image: `NAME`, or `MODULE/NAME`."""
+        """Programs built from Go modules, by their place in the image: `NAME`, or `PART/NAME`."""
         places = {}
         for target, name in self.content.get("go", {}).items():
-            module, _, program = name.rpartition("/")
-            places[target] = (self.modules[module] if module else self.binaries) / program
+            part, _, program = name.rpartition("/")
+            places[target] = (self.parts[part] if part else self.binaries) / program
         return places
 
     def host_state(self) -> Iterator[str]:
@@ -110,8 +110,8 @@ class Recipe:
 
 
 def recipes(settings: Settings, binaries: Path) -> list[Recipe]:
-    modules = {name: build.module_folder(settings, name) for name in build.MODULES}
-    return [Recipe(path, binaries, modules) for path in sorted((settings.sources / "images").glob("*.yml"))]
+    parts = {name: build.part_folder(settings, name) for name in build.PARTS}
+    return [Recipe(path, binaries, parts) for path in sorted((settings.sources / "images").glob("*.yml"))]
 
 
 def place(settings: Settings, recipe: Recipe) -> Path:
@@ -141,8 +141,6 @@ def ensure(settings: Settings, binaries: Path) -> list[Recipe]:
     """Make every image that is not there, or whose recipe has changed."""
     for unfinished in settings.images.glob(".*"):
         files.remove(unfinished)
-    for module in build.MODULES:
-        build.ensure_module(settings, module)
     wanted = recipes(settings, binaries)
     for recipe in wanted:
         if not image_file(settings, recipe).exists():

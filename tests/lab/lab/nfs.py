@@ -18,7 +18,7 @@ from lab.errors import LabError
 from lab.processes import Process
 from lab.settings import CONTROL_PLANE_ADDRESS, NFS_PORT, NFS_SERVER, POD_NETWORK, Settings
 
-MODULE = "nfs"
+PART = "nfs"
 NAME = "nfs-server"
 # What clients mount, and what becomes there of the users that they name.
 EXPORTS = {
@@ -129,7 +129,7 @@ def client_environment(settings: Settings) -> dict[str, str]:
     So no file of the system is replaced, and nobody else on the machine notices.
     """
     return {
-        "PATH": f"{build.module_folder(settings, MODULE) / 'path'}:{shell.search_path()}",
+        "PATH": f"{build.part_folder(settings, PART) / 'path'}:{shell.search_path()}",
         "STATEFUL_LAB_NFS_LOG": str(settings.logs / "nfs-mounts.log"),
     }
 

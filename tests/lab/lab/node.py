@@ -13,7 +13,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from lab import control_plane, files, machine, mounts, network, nfs, processes, shell
+from lab import control_plane, files, loops, machine, mounts, network, nfs, processes, shell
 from lab.errors import LabError
 from lab.processes import Process
 from lab.settings import CLUSTER_DOMAIN, CNI_NETWORK, DNS_SERVICE, POD_NETWORK, Node, Settings
@@ -294,6 +294,8 @@ def clear_remains(node: Node) -> None:
     processes.stop([pid for pid in pod_processes(node) if heeds_terminate(pid)], patience=10)
     processes.kill(pod_processes(node))
     processes.kill(shims(node))
+    # Those that are mounted go with their mounts.
+    loops.detach(node.folder)
     mounts.unmount(node.containerd_state)
     mounts.unmount(node.runc_root)
     mounts.unmount(node.kubelet_root)
@@ -323,7 +325,7 @@ def remove_shim_sockets() -> None:
 
 def process_names(node: Node) -> list[str]:
     """In the order in which to stop them."""
-    return [f"{program}-{node.name}" for program in ("kubelet", "kube-proxy", "enforcer", "containerd")]
+    return [f"{program}-{node.name}" for program in ("kubelet", "csi", "kube-proxy", "enforcer", "containerd")]
 
 
 def ensure_containerd(settings: Settings, node: Node, pause_image: str) -> bool:
@@ -430,7 +432,8 @@ def check(settings: Settings) -> None:
     """Refuse a folder whose sockets would have names longer than the kernel allows."""
     for node in settings.nodes:
         # The kernel allows 107 bytes; containerd adds the ending of its second socket.
-        if len(f"{node.containerd_socket}.ttrpc") > 107:
+        longest = max(f"{node.containerd_socket}.ttrpc", f"{node.kubelet_root}/plugins_registry/loop.sock", key=len)
+        if len(longest) > 107:
             raise LabError(
                 f"The folder {settings.home} has too long a name for sockets below it. Set STATEFUL_LAB_HOME to a "
                 "folder with a shorter one."

@@ -70,6 +70,7 @@ def identities(settings: Settings) -> list[Identity]:
         Identity("kube-controller-manager", "system:kube-controller-manager"),
         Identity("kube-scheduler", "system:kube-scheduler"),
         Identity("kube-proxy", "system:kube-proxy"),
+        Identity("csi", f"{CLUSTER_NAME}-csi"),
         *[
             Identity(
                 f"kubelet-{node.name}",

@@ -9,7 +9,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -46,6 +46,9 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "busybox": is_dynamic_busybox,
     "nfs-ganesha": lambda: bool(shell.find("ganesha.nfsd")),
     "nfs-ganesha-vfs": lambda: bool(list(Path("/usr/lib").glob("**/ganesha/libfsalvfs.so"))),
+    # For the storage driver for tests.
+    "xfsprogs": lambda: all(map(shell.find, ("mkfs.xfs", "xfs_growfs"))),
+    "mount": lambda: all(map(shell.find, ("mount", "umount", "losetup"))),
     "wget": lambda: Path("/usr/bin/wget").exists(),
     # For the tests that work on another host; the lab itself does not use it.
     "openssh-server": lambda: bool(shell.find("sshd")),
@@ -141,8 +144,8 @@ def check_go() -> str:
     return command
 
 
-def missing_packages() -> list[str]:
-    return [package for package, is_there in PACKAGES.items() if not is_there()]
+def missing_packages(wanted: Mapping[str, Callable[[], bool]]) -> list[str]:
+    return [package for package, is_there in wanted.items() if not is_there()]
 
 
 @contextmanager
@@ -159,11 +162,11 @@ def no_services() -> Iterator[None]:
         POLICY.unlink(missing_ok=True)
 
 
-def ensure_packages() -> None:
+def ensure_packages(wanted: Mapping[str, Callable[[], bool]] = PACKAGES) -> None:
     """Install what is missing, by apt."""
     if POLICY.exists() and POLICY.read_text() == POLICY_TEXT:
         POLICY.unlink()  # of a run that was killed while apt was at work
-    missing = missing_packages()
+    missing = missing_packages(wanted)
     if not missing:
         return
     names = " ".join(missing)
@@ -182,7 +185,7 @@ def ensure_packages() -> None:
         shell.run([*patient, "update"], env=quiet, check=False, timeout=600)
         shell.run([*patient, "install", "--yes", "--no-install-recommends", *missing], env=quiet, timeout=1200)
     disable_services(missing)
-    still = missing_packages()
+    still = missing_packages(wanted)
     if still:
         raise LabError(f"apt-get installed {' '.join(still)}, but the programs are still not to be found.")
 

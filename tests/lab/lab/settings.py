@@ -94,6 +94,11 @@ class Node:
         return self.folder / "volumes"
 
     @property
+    def loop_volumes(self) -> Path:
+        """Where the storage driver for tests keeps its image files."""
+        return self.folder / "loop-volumes"
+
+    @property
     def pod_logs(self) -> Path:
         return self.folder / "pod-logs"
 

@@ -40,7 +40,7 @@ def test_the_server_listens_where_every_node_reaches_it_and_nowhere_else(setting
 
 def test_kubelets_find_the_lab_s_mount_first_and_the_others_after_it(settings: Settings) -> None:
     path = nfs.client_environment(settings)["PATH"].split(":")
-    assert path[0] == str(build.module_folder(settings, "nfs") / "path")
+    assert path[0] == str(build.part_folder(settings, "nfs") / "path")
     assert "/usr/bin" in path[1:]
 
 
@@ -61,7 +61,7 @@ def test_a_process_gets_its_environment(settings: Settings, tmp_path: Path) -> N
 
 def test_the_tests_of_a_module_are_no_part_of_its_programs(settings: Settings, tmp_path: Path) -> None:
     def key() -> str:
-        return build.module_folder(Settings(settings.home, sources=tmp_path), "nfs").name
+        return build.part_folder(Settings(settings.home, sources=tmp_path), "nfs").name
 
     (tmp_path / "nfs").mkdir()
     (tmp_path / "nfs" / "main.go").write_text("package main")

@@ -35,12 +35,17 @@ PLAIN = "urllib3 websocket"
 
 # name: (packages of others beside ansible-core, packages of the standard library from HEAVY below)
 ACTIONS = {
+    "external_service": (PLAIN, "concurrent http ssl"),
+    "claim_resize": (PLAIN, "concurrent http ssl"),
     "manifests": (PLAIN, "concurrent http ssl"),
     # No driver: a run that has nothing to do gets along without.
     "mongodb_replica_set": (PLAIN, "concurrent http ssl"),
     "mongodb_replica_set_info": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
     "objects_info": (PLAIN, "http ssl"),
+    "persistent_volumes": (PLAIN, "concurrent http ssl"),
     "pod_exec": (PLAIN, "http ssl"),
+    "storage_class": (PLAIN, "concurrent http ssl"),
+    "storage_preflight": (PLAIN, "http ssl"),
     "workload_info": (PLAIN, "concurrent http ssl"),
     "workload_rollout": (PLAIN, "concurrent http ssl"),
 }
@@ -49,11 +54,16 @@ NOT_PLAIN = (KUBERNETES, "http multiprocessing pydoc")
 # Third-party packages are imported by what needs them, when it runs: ansible-core asks for the module's documentation
 # and argument specification where they may be missing.
 IMPORTED_MODULES = {
+    "external_service": ("", "concurrent ssl"),
+    "claim_resize": ("", "concurrent ssl"),
     "manifests": ("", "concurrent ssl"),
     "mongodb_replica_set": ("", "concurrent ssl"),
     "mongodb_replica_set_info": ("", "concurrent ssl"),
     "objects_info": ("", "ssl"),
+    "persistent_volumes": ("", "ssl"),
     "pod_exec": ("", "ssl"),
+    "storage_class": ("", "concurrent ssl"),
+    "storage_preflight": ("", "ssl"),
     "workload_info": ("", "concurrent ssl"),
     "workload_rollout": ("", "concurrent ssl"),
 }

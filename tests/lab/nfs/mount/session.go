@@ -5,6 +5,7 @@ package main
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log"
 	"os"
@@ -114,8 +115,9 @@ type session struct {
 	net      *connection
 	owner    []byte
 	verifier []byte
-	// Takes hold of opens and locks again once there is a new session; called with nobody else at work.
-	reclaim func(s *session)
+	// Takes hold of opens and locks again; called with nobody else at work. An error means that the session was lost
+	// meanwhile.
+	reclaim func(s *session) error
 
 	// Calls hold it for reading, the making of a new session for writing.
 	gate       sync.RWMutex
@@ -229,7 +231,6 @@ func (s *session) establish() error {
 	for number := range count {
 		s.slots <- &slot{number: number, sequence: 1}
 	}
-	s.generation++
 	return nil
 }
 
@@ -280,16 +281,16 @@ func (s *session) call(who *cred, cached bool, build func(*compound)) (*results,
 		if err != nil {
 			return nil, err
 		}
-		switch status {
-		case errDelay, errGrace:
+		switch {
+		case status == errDelay || status == errGrace:
 			time.Sleep(200 * time.Millisecond)
-		case errBadSession, errDeadSession, errBadSlot, errSeqMisordered, errSeqFalseRetry, errStaleClientid:
+		case sessionLost(status):
 			if err := s.renew(generation, true); err != nil {
 				return nil, err
 			}
-		case errRetryUncached:
+		case status == errRetryUncached:
 			// It was carried out, but its answer is gone. What must not be done twice is kept by the server.
-		case errBadStateid, errStaleStateid, errExpired, errAdminRevoked:
+		case status == errBadStateid || status == errStaleStateid || status == errExpired || status == errAdminRevoked:
 			if revived {
 				return r, nil
 			}
@@ -311,25 +312,55 @@ func (s *session) renew(generation int, lost bool) error {
 		return nil
 	}
 	log.Printf("the server has lost or dropped this client's state; taking hold of it again")
-	if lost {
-		for {
-			err := s.establish()
-			if err == nil {
-				break
-			}
-			if err == errClosed {
-				return err
-			}
-			log.Printf("no new session yet: %v", err)
-			time.Sleep(500 * time.Millisecond)
+	for {
+		err := error(nil)
+		if lost {
+			err = s.establish()
 		}
-	} else {
-		s.generation++
+		if err == nil {
+			err = s.reclaim(s)
+		}
+		if err == nil {
+			break
+		}
+		if errors.Is(err, errClosed) {
+			return err
+		}
+		log.Printf("once more, from the start: %v", err)
+		lost = true
+		time.Sleep(500 * time.Millisecond)
 	}
-	s.reclaim(s)
+	s.generation++
 	s.revoked = false
 	s.complete()
 	return nil
+}
+
+// errSession says that a session has come to its end.
+var errSession = errors.New("the session was lost")
+
+// insist makes a call while nobody else does, and waits as long as the server asks for it.
+func (s *session) insist(who *cred, build func(*compound)) (*results, uint32, error) {
+	for {
+		r, status, err := s.attempt(who, true, build)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case sessionLost(status):
+			return nil, 0, errSession
+		case status != errDelay && status != errGrace:
+			return r, status, nil
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func sessionLost(status uint32) bool {
+	switch status {
+	case errBadSession, errDeadSession, errBadSlot, errSeqMisordered, errSeqFalseRetry, errStaleClientid:
+		return true
+	}
+	return false
 }
 
 // complete tells the server that nothing more will be reclaimed.

@@ -166,12 +166,14 @@ func (fs *files) closeNode(n *node) {
 	if n.handles--; n.handles > 0 {
 		return
 	}
-	_, err := fs.session.call(n.opener, true, func(c *compound) {
-		c.putfh(n.handle).op(opClose).u32(0)
-		c.stateid(n.stateid())
-	})
-	if err != nil {
-		log.Printf("closing: %v", err)
+	if !n.isLost() {
+		_, err := fs.session.call(n.opener, true, func(c *compound) {
+			c.putfh(n.handle).op(opClose).u32(0)
+			c.stateid(n.stateid())
+		})
+		if err != nil {
+			log.Printf("closing: %v", err)
+		}
 	}
 	n.state.Lock()
 	n.open, n.share, n.opener, n.holders, n.lost = stateid{}, 0, nil, nil, false
@@ -186,22 +188,29 @@ func (fs *files) closeNode(n *node) {
 // reclaim takes hold of all opens and locks again, with nobody else at work. A server that has restarted and is in its
 // period of grace gives them to whoever had them; later, or when the server dropped them for another reason, somebody
 // else may have come first.
-func (fs *files) reclaim(s *session) {
+func (fs *files) reclaim(s *session) error {
 	for _, n := range fs.all() {
 		n.state.Lock()
-		if n.share != 0 {
-			if err := n.reclaim(s); err != nil {
-				log.Printf("a file that was open cannot be had again: %v", err)
-				n.lost = true
-			}
+		var err error
+		if n.share != 0 && !n.lost {
+			err = n.reclaim(s)
+		}
+		ends := errors.Is(err, errSession) || errors.Is(err, errClosed)
+		if err != nil && !ends {
+			log.Printf("a file that was open cannot be had again: %v", err)
+			n.lost = true
 		}
 		n.state.Unlock()
+		if ends {
+			return err
+		}
 	}
+	return nil
 }
 
 func (n *node) reclaim(s *session) error {
 	previous := true
-	r, status, err := s.attempt(n.opener, true, func(c *compound) {
+	r, status, err := s.insist(n.opener, func(c *compound) {
 		c.putfh(n.handle)
 		openHead(c, n.share)
 		c.u32(0)
@@ -210,15 +219,12 @@ func (n *node) reclaim(s *session) error {
 	})
 	if err == nil && status != 0 {
 		previous = false
-		r, status, err = s.attempt(n.opener, true, func(c *compound) {
+		r, _, err = s.insist(n.opener, func(c *compound) {
 			c.putfh(n.handle)
 			openHead(c, n.share)
 			c.u32(0)
 			c.u32(4)
 		})
-		if err == nil && status == errGrace {
-			err = status4(status)
-		}
 	}
 	if err != nil {
 		return err
@@ -230,7 +236,7 @@ func (n *node) reclaim(s *session) error {
 	for owner, h := range n.holders {
 		h.known = false
 		for _, held := range h.spans {
-			r, _, err := s.attempt(n.opener, true, func(c *compound) { n.lockOp(c, owner, h, held, previous) })
+			r, _, err := s.insist(n.opener, func(c *compound) { n.lockOp(c, owner, h, held, previous) })
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
 import pathlib
 import shlex
@@ -24,6 +26,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared
     shown,
     without_values,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
 from ansible_collections.stateful.kube.plugins.module_utils._task import failure_result, harmless, run_as_module
 
 
@@ -101,7 +104,12 @@ def test_a_module_logs_and_returns_its_options_as_they_may_be_shown(
     monkeypatch.setattr(AnsibleModule, "log", lambda _self, msg, **_more: logged.append(msg))
     specification = {"argument_spec": {"definition": {"type": "raw"}, "state": {"choices": ["present"]}}}
     for state, ended in (("present", 0), ("perhaps", 1)):
-        with testing.patch_module_args({"definition": SECRET, "state": state}), pytest.raises(SystemExit) as end:
+        options: dict[str, t.Any] = {"definition": SECRET, "state": state}
+        if "_ansible_inject_invocation" in inspect.getsource(AnsibleModule):
+            options["_ansible_inject_invocation"] = (
+                True  # how -vvv asks for the options; older versions always show them
+            )
+        with testing.patch_module_args(options), pytest.raises(SystemExit) as end:
             run_as_module(specification, lambda task: {"length": len(task.params["definition"]["data"])}, shown)
         assert end.value.code == ended
     printed = capsys.readouterr().out
@@ -109,6 +117,22 @@ def test_a_module_logs_and_returns_its_options_as_they_may_be_shown(
     assert '"length": 1' in printed
     assert "(hidden)" in logged[0]
     assert "qq7" not in printed + str(logged)
+
+
+def test_a_defect_ends_a_module_as_a_failed_task_and_shows_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    testing = pytest.importorskip("ansible.module_utils.testing")
+
+    def defective(task: Task) -> dict[str, t.Any]:
+        task.conceal({"open-sesame"})
+        raise KeyError("open-sesame")
+
+    with testing.patch_module_args({}), pytest.raises(SystemExit) as end:
+        run_as_module({"argument_spec": {}}, defective)
+    assert end.value.code == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["msg"].startswith("KeyError: ")
+    assert "please report it" in printed["msg"]
+    assert "open-sesame" not in str(printed)
 
 
 # A child that waits until its watch says that it is alone; what it saw is written to the file that its argument names.

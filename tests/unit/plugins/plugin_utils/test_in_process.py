@@ -2,12 +2,16 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which secrets of a task's environment travel as options instead."""
+"""Which secrets of a task's environment travel as options instead, and how a task ends by a defect."""
 
 from __future__ import annotations
 
+import types
+import typing as t
+
 from ansible_collections.stateful.kube.plugins.module_utils._arguments import connection_arguments
-from ansible_collections.stateful.kube.plugins.plugin_utils._in_process import secrets_as_options
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
+from ansible_collections.stateful.kube.plugins.plugin_utils._in_process import InProcessAction, secrets_as_options
 
 TOKEN = {"K8S_AUTH_HOST": "https://kube", "K8S_AUTH_API_KEY": "sesame"}
 
@@ -39,3 +43,21 @@ def test_without_secrets_nothing_moves() -> None:
         given,
         set(),
     )
+
+
+def test_a_defect_ends_as_a_failed_task_and_shows_no_secret() -> None:
+    def defective(task: Task) -> dict[str, t.Any]:
+        task.conceal({"open-sesame"})
+        raise KeyError(f"{task.params['api_key']} open-sesame")
+
+    action = InProcessAction.__new__(InProcessAction)
+    action.module = types.SimpleNamespace(SPECIFICATION={"argument_spec": connection_arguments()}, run=defective)
+    action._task = types.SimpleNamespace(
+        args={"api_key": "token-of-mine"}, check_mode=False, diff=False, no_log=False, action="manifests"
+    )
+    result = action._run_here()
+    assert result["failed"]
+    assert result["msg"].startswith("KeyError: ")
+    assert "defective" in result["exception"]
+    assert "sesame" not in str(result)
+    assert "token-of-mine" not in str(result)

@@ -75,6 +75,7 @@ def test_a_process_that_is_hidden_from_us_is_not_dead(
     seen = _of(sleeper)
     monkeypatch.setattr(_lease, "_started", lambda pid: "")
     monkeypatch.setattr(_lease, "_read", lambda path: "boot" if "boot_id" in path else "")
+    monkeypatch.setattr(_lease, "stat", lambda pid: [])
     here = dataclasses.replace(seen, boot="boot")
     # As it is under hidepid: nothing to read, and a signal is either allowed or refused.
     assert not here.surely_dead()

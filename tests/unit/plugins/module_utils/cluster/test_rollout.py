@@ -51,6 +51,19 @@ def test_a_denial_is_told_until_pods_have_come_after_it() -> None:
     assert told(pod("2026-01-01T00:06:00Z")) == []
 
 
+def test_pods_that_wait_for_the_same_thing_share_one_phrase() -> None:
+    def waiting(name: str, image: str) -> dict[str, t.Any]:
+        state = {"waiting": {"reason": "ErrImagePull", "message": f"no {image} here"}}
+        container = {"name": "c", "image": image, "restartCount": 0, "state": state}
+        return {"metadata": {"name": name}, "status": {"phase": "Running", "containerStatuses": [container]}}
+
+    pods = [waiting("shop-2", "other"), waiting("shop-1", "one"), waiting("shop-0", "one")]
+    cluster: t.Any = Table(Pod=pods, Event=[])
+    found = diagnose(cluster, "shop", "app=shop", ["shop"])
+    assert [phrase.partition("cannot")[0] for phrase in found] == ["shop-0, shop-1: ", "shop-2 "]
+    assert "no one here" in found[0]
+
+
 def test_only_pods_of_the_newest_revision_of_a_deployment_count() -> None:
     def replica_set(name: str, revision: str, owner: str = "u") -> dict[str, t.Any]:
         return {

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
+import resource
 import socket
 import threading
 import typing as t
@@ -19,6 +21,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel imp
 
 websocket = pytest.importorskip("websocket")
 
+# select() knows descriptors below this number only.
+SELECTABLE = 1024
 PORT = (27017).to_bytes(2, "little")
 
 
@@ -38,8 +42,28 @@ def _websocket_on(end: socket.socket) -> t.Any:
 
 @pytest.fixture
 def ends() -> t.Iterator[Ends]:
+    yield from _ends(lowest=0)
+
+
+@pytest.fixture
+def high_ends() -> t.Iterator[Ends]:
+    """Descriptors as a process has them that keeps very many files open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, SELECTABLE + 100), hard))
+    yield from _ends(lowest=SELECTABLE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _moved(end: socket.socket, lowest: int) -> socket.socket:
+    """The same socket under a descriptor of at least this number."""
+    with end:
+        return socket.socket(fileno=fcntl.fcntl(end.fileno(), fcntl.F_DUPFD_CLOEXEC, lowest))
+
+
+def _ends(lowest: int) -> t.Iterator[Ends]:
     client, near = socket.socketpair()
     far, there = socket.socketpair()
+    near, far = _moved(near, lowest), _moved(far, lowest)
     for end in (client, there):
         end.settimeout(30)
     outcome: list[t.Optional[str]] = []
@@ -66,6 +90,10 @@ def test_the_first_frame_of_a_channel_is_no_data(ends: Ends) -> None:
     assert ends.client.recv(100) == b"hello"
     ends.client.sendall(b"who is there")
     assert ends.server.recv() == b"\x00who is there"
+
+
+def test_descriptors_may_have_any_number(high_ends: Ends) -> None:
+    test_the_first_frame_of_a_channel_is_no_data(high_ends)
 
 
 def test_much_data_both_ways_at_once_arrives_whole(ends: Ends) -> None:
