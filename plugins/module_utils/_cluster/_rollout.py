@@ -138,6 +138,8 @@ def _newest(events: t.Sequence[Object]) -> str:
 
 
 def _last_message(events: t.Sequence[Object]) -> str:
+    if not events:
+        return ""
     about = events[0].get("involvedObject") or {}
     return f"{about.get('kind')} {about.get('name')}: {_newest(events)}"
 
