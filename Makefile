@@ -17,6 +17,7 @@ COLLECTIONS := $(CURDIR)/build/collections
 CHECK := env -u KUBECONFIG PATH="$(BIN):$$PATH" ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) ANSIBLE_LOCALHOST_WARNING=0 \
 	ANSIBLE_HOME=$(CURDIR)/build/ansible-home
 LAB := .venv/bin/python tests/lab/lab
+VM := .venv/bin/python tests/vm/vm
 
 .PHONY: help
 help: ## Show this
@@ -47,7 +48,7 @@ lint: ansible-lint ruff mypy docs changelog ## ansible-lint, ruff, mypy, documen
 ansible-lint: setup
 	@$(CHECK) ansible-lint --offline --strict --nocolor
 
-PYTHON_FOLDERS := plugins tools tests/unit tests/integration tests/bench tests/faults tests/lab tests/nodes
+PYTHON_FOLDERS := plugins tools tests/unit tests/integration tests/bench tests/faults tests/lab tests/nodes tests/vm
 ruff: setup
 	@$(CHECK) ruff check --quiet --output-format=concise $(PYTHON_FOLDERS)
 	@$(CHECK) ruff format --quiet --check --diff $(PYTHON_FOLDERS)
@@ -56,6 +57,7 @@ mypy: setup
 	@cd $(COLLECTIONS) && $(CHECK) mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p ansible_collections.stateful.kube.plugins
 	@MYPYPATH=tools:$(COLLECTIONS) $(CHECK) mypy tools
 	@MYPYPATH=tests/lab $(CHECK) mypy -p lab -p enforcer
+	@MYPYPATH=tests/lab:tests/vm $(CHECK) mypy -p vm
 	@MYPYPATH=tests/nodes:$(COLLECTIONS) $(CHECK) mypy tests/nodes
 	@MYPYPATH=tests/faults:tools:$(COLLECTIONS) $(CHECK) mypy tests/faults
 	@MYPYPATH=tests/bench:tools:$(COLLECTIONS) $(CHECK) mypy tests/bench
@@ -72,8 +74,8 @@ sanity: setup ## ansible-test sanity
 unit: setup ## Unit and property tests (ARGS="-k planner" to choose)
 	@$(CHECK) pytest tests/unit $(ARGS)
 
-lab-check: setup ## The lab's own tests
-	@$(CHECK) pytest -o pythonpath=tests/lab tests/lab/tests $(ARGS)
+lab-check: setup ## The lab's own tests, and those of the virtual machines
+	@$(CHECK) pytest -o pythonpath="tests/lab tests/vm" tests/lab/tests tests/vm/tests $(ARGS)
 
 faults-check: setup ## The fault harness's own tests
 	@$(CHECK) pytest -o pythonpath="tests/faults tools build/collections" tests/faults/tests $(ARGS)
@@ -108,7 +110,8 @@ lab: setup ## Bring it up (LAB_NODES=3 for three nodes); builds it first when it
 lab-down: setup ## Stop it; what was built stays
 	@$(LAB) down
 
-lab-clean: setup ## Take away every trace of it
+lab-clean: setup ## Take away every trace of it, virtual machines included
+	@$(VM) clean
 	@$(LAB) clean
 
 lab-env: setup ## Print `export` lines: eval "$$(make -s lab-env)"

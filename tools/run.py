@@ -94,7 +94,7 @@ CHECKS = (
 LAB = Part("lab", 25, _one)
 ON_A_CLUSTER = (
     Part("integration", 15, _totals),
-    Part("molecule", 15, _totals),
+    Part("molecule", 20, _totals),
     Part("faults-short", 15, _totals),
     # Last, because it gives the lab more nodes and takes them away again.
     Part("nodes", 15, _totals),

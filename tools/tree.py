@@ -59,8 +59,8 @@ def copy() -> pathlib.Path:
 
 
 def _in_collection(name: str) -> bool:
-    # The lab is a program of its own with its own checks, in Go for the greater part.
-    return not name.startswith("tests/lab/")
+    # The lab is a program of its own with its own checks, in Go for the greater part; virtual machines are another.
+    return not name.startswith(("tests/lab/", "tests/vm/"))
 
 
 def _drop_the_rest(wanted: set[str]) -> None:

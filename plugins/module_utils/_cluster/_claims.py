@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import matches
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
+
 Object = t.Mapping[str, t.Any]
 
 # What a StorageClass names that only orders volumes that people make.
@@ -40,15 +43,15 @@ def unbound(claim: Object, event: str, classes: t.Optional[t.Sequence[Object]], 
     text = f"claim {claim['metadata']['name']} ({size} {of_class}) is {status.get('phase', 'Pending')}"
     if event:
         text += f": {event}"
-    why = _made_by_hand(name, classes)
+    why = _made_by_hand(name, classes, bool(spec.get("selector")))
     if why:
-        there = _those_there(name, volumes)
+        there = _those_there(claim, volumes)
         wanted = "this claim needs one more that fits its size, access modes and node"
         text = f"{text.rstrip('.')}. {why}: {there}, and {wanted}"
     return text
 
 
-def _made_by_hand(name: t.Optional[str], classes: t.Optional[t.Sequence[Object]]) -> str:
+def _made_by_hand(name: t.Optional[str], classes: t.Optional[t.Sequence[Object]], selects: bool) -> str:
     """Why nobody will make a volume for this class, or nothing where somebody may."""
     if name == "":
         return "Volumes without class are made by hand"
@@ -59,23 +62,47 @@ def _made_by_hand(name: t.Optional[str], classes: t.Optional[t.Sequence[Object]]
         return f"There is no StorageClass {name}, so its volumes are made by hand"
     if found[0].get("provisioner") == NO_PROVISIONER:
         return f"StorageClass {name} has no provisioner, so its volumes are made by hand"
+    if selects:
+        return "No volume is ever made for a claim with a selector, so it waits for one that is made by hand"
     return ""
 
 
-def _those_there(name: t.Optional[str], volumes: t.Sequence[Object]) -> str:
-    there = [one for one in volumes if (one["spec"].get("storageClassName") or "") == (name or "")]
+def _those_there(claim: Object, volumes: t.Sequence[Object]) -> str:
+    name = claim["spec"].get("storageClassName") or ""
+    there = [one for one in volumes if (one["spec"].get("storageClassName") or "") == name]
     if not there:
         return "there is none"
-    shown = [_volume(one) for one in there[:_SHOWN]]
+    shown = [_volume(one, claim) for one in there[:_SHOWN]]
     more = [f"and {len(there) - _SHOWN} more"] if len(there) > _SHOWN else []
     return f"there {'is' if len(there) == 1 else 'are'} {', '.join(shown + more)}"
 
 
-def _volume(volume: Object) -> str:
+def _volume(volume: Object, claim: Object) -> str:
+    """A volume, and why this claim does not get it."""
     spec = volume["spec"]
     reference = spec.get("claimRef") or {}
     phase = (volume.get("status") or {}).get("phase", "Pending")
     text = f"{volume['metadata']['name']} ({(spec.get('capacity') or {}).get('storage', '?')}, {phase}"
     if reference:
-        text += f" {'to' if phase == 'Bound' else 'from'} {reference.get('namespace')}/{reference.get('name')}"
-    return f"{text})"
+        how = {"Bound": "to", "Available": "kept for"}.get(phase, "from")
+        text += f" {how} {reference.get('namespace')}/{reference.get('name')}"
+    # One that is taken, or was used, is none to choose from, whatever its size.
+    return ", ".join([text, *(_unfit(volume, claim) if phase == "Available" else ())]) + ")"
+
+
+def _unfit(volume: Object, claim: Object) -> t.Iterator[str]:
+    """What of a volume is not as the claim wants it. Where a pod can run is known to the scheduler alone."""
+    spec, wanted = volume["spec"], claim["spec"]
+    size = (spec.get("capacity") or {}).get("storage")
+    asked = ((wanted.get("resources") or {}).get("requests") or {}).get("storage")
+    if size and asked and quantity(size) < quantity(asked):
+        yield f"smaller than {asked}"
+    lacks = [mode for mode in wanted.get("accessModes") or () if mode not in (spec.get("accessModes") or (mode,))]
+    if lacks:
+        yield f"without {', '.join(lacks)}"
+    mode = spec.get("volumeMode") or "Filesystem"
+    if mode != (wanted.get("volumeMode") or "Filesystem"):
+        yield f"of mode {mode}"
+    selector = wanted.get("selector")
+    if selector and not matches(selector, volume["metadata"].get("labels") or {}):
+        yield "its labels are not those of the selector"

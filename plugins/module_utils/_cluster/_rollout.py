@@ -83,7 +83,8 @@ def newest_pods(cluster: Cluster, deployment: Object, selector: str) -> tuple[st
 def last_word(cluster: Cluster, namespace: str, kind: str, name: str) -> str:
     """The newest event about one object; empty where there is none, or none may be read."""
     about = f"involvedObject.kind={kind},involvedObject.name={name}"
-    return _last_message(_read(lambda: cluster.list("v1", "Event", namespace, fields=about)))
+    events = _read(lambda: cluster.list("v1", "Event", namespace, fields=about))
+    return _last_message(events) if events else ""
 
 
 def _revision(replica_set: Object) -> int:
@@ -137,6 +138,8 @@ def _newest(events: t.Sequence[Object]) -> str:
 
 
 def _last_message(events: t.Sequence[Object]) -> str:
+    if not events:
+        return ""
     about = events[0].get("involvedObject") or {}
     return f"{about.get('kind')} {about.get('name')}: {_newest(events)}"
 

@@ -19,7 +19,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
@@ -218,8 +217,10 @@ def _read(path: str) -> str:
 
 def _write(path: str, text: str) -> None:
     """Write a file that is whole or not there, also when the power fails."""
-    folder = os.path.dirname(path)
-    descriptor, unfinished = tempfile.mkstemp(prefix=".", suffix=".new", dir=folder)
+    folder, name = os.path.split(path)
+    # exportfs reads nothing that begins with a dot. One name, so that runs that were killed leave one file at most.
+    unfinished = os.path.join(folder, f".{name.lstrip('.')}.new")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)

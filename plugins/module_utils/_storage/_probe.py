@@ -440,7 +440,7 @@ class _Probe:
             self._require_parent()
             found = self.cluster.get("v1", "PersistentVolumeClaim", self.run.claim, self.wish.namespace)
             if found is None:
-                raise self._deleted()
+                raise self._deleted(f"claim {self.run.claim}")
             if (found.get("status") or {}).get("phase") == "Bound":
                 return ""
             if time.monotonic() - begun > self.wish.wait_timeout:
@@ -450,18 +450,17 @@ class _Probe:
 
     def _again(self, name: str) -> None:
         """Make a pod anew that the scheduler tried before it knew that the claim has its volume."""
-        with contextlib.suppress(ApiError, Unreachable):  # it may not be gone yet: then the next look does this again
-            found = self.cluster.get("v1", "PersistentVolumeClaim", self.run.claim, self.wish.namespace) or {}
-            if (found.get("status") or {}).get("phase") == "Bound":
-                self.cluster.delete("v1", "Pod", name, self.wish.namespace)
-                self.cluster.create(self._pods[name])
+        found = self.cluster.get("v1", "PersistentVolumeClaim", self.run.claim, self.wish.namespace) or {}
+        if (found.get("status") or {}).get("phase") == "Bound":
+            self.cluster.delete("v1", "Pod", name, self.wish.namespace)
+            self.cluster.create(self._pods[name])  # one without a node is gone at once
 
     def _require_parent(self) -> None:
         if self.task.abandoned():
             raise Failure(f"{self.wish.title}: stopped, because the process that started this run is gone.")
 
-    def _deleted(self) -> Failure:
-        return Failure(f"{self.wish.title}: claim {self.run.claim} was deleted meanwhile. Run it again.")
+    def _deleted(self, what: str) -> Failure:
+        return Failure(f"{self.wish.title}: {what} was deleted meanwhile. Run it again.")
 
     def _await(self, name: str, refused: bool = False) -> str:
         """Wait until a pod runs. Returns why it does not, as far as its volume is to blame, or nothing."""
@@ -477,7 +476,7 @@ class _Probe:
                 return "refused"
             waited = time.monotonic() - begun
             late = waited > self.wish.wait_timeout
-            if (found is None or "unbound immediate" in told) and not late:
+            if "unbound immediate" in told and not late:
                 self._again(name)
             if found:
                 self._require_startable(found, late)
@@ -485,15 +484,19 @@ class _Probe:
                 return self._explain(name, told)
             if time.monotonic() - said > 5:
                 said = time.monotonic()
-                obstacle = pod_obstacle(found) if found else "is not made yet"
+                obstacle = pod_obstacle(found) if found else "is not seen: the API server is away"
                 self._say(f"{name} {obstacle} ({waited:.0f} s)")
             self._changes.wait(LOOK_AGAIN)
 
     def _look(self, name: str) -> t.Optional[Object]:
+        """The pod; None while the API server is away, which it was not a moment ago."""
         try:
-            return self.cluster.get("v1", "Pod", name, self.wish.namespace)
+            found = self.cluster.get("v1", "Pod", name, self.wish.namespace)
         except Unreachable:
-            return None  # it was there a moment ago, and wait_timeout ends this
+            return None
+        if found is None:
+            raise self._deleted(f"pod {name}")
+        return found
 
     def _require_startable(self, found: Object, late: bool) -> None:
         """End the task where it is not the storage that keeps a pod from running."""
@@ -535,7 +538,7 @@ class _Probe:
         """The volume that the claim has got. One that would stay when the claim goes is told to go with it."""
         found = self.cluster.get("v1", "PersistentVolumeClaim", self.run.claim, self.wish.namespace)
         if found is None:
-            raise self._deleted()
+            raise self._deleted(f"claim {self.run.claim}")
         name = found["spec"].get("volumeName", "")
         try:
             volume = self.cluster.get("v1", "PersistentVolume", name) if name else None
@@ -571,7 +574,11 @@ class _Probe:
     def _execute(self, name: str, command: t.Sequence[str], patience: float) -> str:
         try:
             return execute(self.cluster, self.wish.namespace, name, command, CONTAINER, timeout=patience).stdout
-        except (ApiError, Unreachable):
+        except ApiError as error:
+            if error.not_found:
+                raise self._deleted(f"pod {name}") from error
+            raise
+        except Unreachable:
             raise
         except Failure:
             return ""  # storage that hangs is what this is to find out
@@ -581,15 +588,24 @@ class _Probe:
 
     def close(self) -> None:
         """Remove everything. What cannot be removed now ends by itself."""
-        try:
-            if self.wish.claim and self._first:
+        self._changes.close()
+        if self.wish.claim and self._first:
+            # Where this fails, the pods take their folder along when they end.
+            with contextlib.suppress(Failure):
                 self._run(self._first, script.CLEAN, script.VOLUME)
-            self._say("remove everything again")
-            left = _remove(self.cluster, self.wish.namespace, self.run.name, self.wish.wait_timeout)
-        except Failure as failure:
-            left = f"{self.run.name}: {failure.message}"
-        finally:
-            self._changes.close()
+        self._say("remove everything again")
+        deadline = time.monotonic() + self.wish.wait_timeout
+        while True:
+            try:
+                left = _remove(self.cluster, self.wish.namespace, self.run.name, self.wish.wait_timeout)
+            except Unreachable as unreachable:
+                left = unreachable.message
+                if time.monotonic() < deadline:
+                    time.sleep(LOOK_AGAIN)
+                    continue
+            except Failure as failure:
+                left = failure.message
+            break
         if left:
             self.task.warn(
                 f"{self.wish.title}: not everything is gone yet ({left}). Pods and claims of it end by themselves, at "

@@ -248,12 +248,12 @@ class Resize(Operation[Seen]):
             if self._retreat:
                 refused = {**self._retreat.refused, claim.name: error.message.rstrip(".")}
                 self._retreat = dataclasses.replace(self._retreat, refused=refused)
-                return
+                raise NotYet(f"claim {claim.name} has to go on asking for {claim.asked}") from error
             if error.conflict:
                 raise NotYet(f"claim {claim.name} has just been replaced by another of its name") from error
             raise Failure(
                 f"claim {claim.name} cannot ask for {to} in place of {claim.asked}: {error.message.rstrip('.')}. "
-                "Kubernetes before 1.34 may take no request back: there, give a size that is at least as large.",
+                "Kubernetes before 1.32 takes no request back: there, give a size that is at least as large.",
                 **error.facts,
             ) from error
 
@@ -281,14 +281,21 @@ class Resize(Operation[Seen]):
         return None
 
     def retreat(self, observed: Seen) -> bool:
-        if self._retreat or not self.wish.roll_back:
-            return False
+        return self.wish.roll_back and self._on_the_way_back(observed)
+
+    def _on_the_way_back(self, observed: Seen) -> bool:
+        """Give up on what fails by now, if that is new; whether any request is still to be taken back.
+
+        Slow is not failed: what is under way is left to come.
+        """
+        known = self._retreat or Retreat({})
         failing = [claim for claim in observed.claims if claim.failing and not claim.volume_has(observed.size)]
-        if not failing:
-            return False  # slow is not failed: what is under way is left to come
-        self._why = {claim.name: "; ".join(claim.failures) or claim.stage for claim in failing}
-        self._retreat = Retreat({claim.name: self._before.get(claim.name, "") for claim in failing})
-        return True
+        late = {claim.name: self._before.get(claim.name, "") for claim in failing if claim.name not in known.claims}
+        if late:
+            self._why.update({one.name: "; ".join(one.failures) or one.stage for one in failing if one.name in late})
+            self._retreat = dataclasses.replace(known, claims={**known.claims, **late})
+        plan = plan_resize(observed, self._retreat) if self._retreat else None
+        return isinstance(plan, Plan) and bool(plan.changes)
 
     def blocked_by(self, observed: Seen) -> t.Sequence[str]:
         if self._retreat:

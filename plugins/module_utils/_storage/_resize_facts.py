@@ -67,6 +67,7 @@ def given_up(seen: Seen, retreat: Retreat, why: t.Mapping[str, str]) -> str:
         ("present", "have grown, and stay so because a volume never shrinks"),
         ("file-system-pending", "have grown but for their file systems"),
         ("growing", "go on growing"),
+        ("failing", "fail, and ask for it still"),
         ("small", "were not asked to grow"),
     ):
         names = [claim.name for claim in others if _state(claim, seen.size) == state]

@@ -7,13 +7,21 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import typing as t
 
 import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[!_]*.py"))
+ALL_MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("[!_]*.py"))
+# They change the host that they run on and know no Kubernetes: no connection options, and nothing to do in-process.
+HOST_MODULES = ["nfs_export"]
+MODULES = [module for module in ALL_MODULES if module not in HOST_MODULES]
+
+
+def source(module: str) -> str:
+    return (ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8")
 
 
 def load(path: str) -> t.Any:
@@ -22,9 +30,10 @@ def load(path: str) -> t.Any:
 
 def test_there_are_modules() -> None:
     assert MODULES
+    assert set(HOST_MODULES) < set(ALL_MODULES)
 
 
-def test_the_action_group_holds_every_module() -> None:
+def test_the_action_group_holds_every_module_with_a_connection() -> None:
     assert load("meta/runtime.yml")["action_groups"]["all"] == MODULES
 
 
@@ -35,8 +44,20 @@ def test_every_module_has_an_action_plugin_of_its_name(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_says_that_it_belongs_to_the_group(module: str) -> None:
-    source = (ROOT / "plugins" / "modules" / f"{module}.py").read_text(encoding="utf-8")
-    assert "- stateful.kube._attributes" in source  # the fragment that documents the membership
+    # the fragment that documents the membership
+    assert re.search(r"- stateful\.kube\._attributes(\.info_module)?$", source(module), re.MULTILINE)
+
+
+@pytest.mark.parametrize("module", HOST_MODULES)
+def test_a_host_module_says_so_and_takes_no_connection(module: str) -> None:
+    assert "- stateful.kube._attributes.host_module\n" in source(module)
+    assert "connection_arguments" not in source(module)
+    assert not (ROOT / "plugins" / "action" / f"{module}.py").exists()
+
+
+@pytest.mark.parametrize("module", ALL_MODULES)
+def test_every_module_is_named_in_the_readme(module: str) -> None:
+    assert f"| `stateful.kube.{module}` |" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("playbook", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.stem)

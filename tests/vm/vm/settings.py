@@ -17,9 +17,9 @@ SNAPSHOT = "booted"
 MEMORY = 1024
 PROCESSORS = 2
 MAC = "52:54:00:5a:4e:01"
-# Seconds. A boot in software emulation takes 15 to 30 on a quiet machine of two processors.
-BOOT_TIMEOUT = 300
-WAKE_TIMEOUT = 60
+# Seconds. A boot in software emulation takes 15 to 30 on a quiet machine of two processors, and minutes on a busy one.
+BOOT_TIMEOUT = 600
+WAKE_TIMEOUT = 120
 
 
 @dataclass(frozen=True)

@@ -170,6 +170,43 @@ def test_a_hopeless_state_ends_the_wait_at_once() -> None:
     assert operation.paused == 0
 
 
+class Retreating(Counting):
+    """Counts back to zero before it fails."""
+
+    back = False
+    asked = 0
+
+    def retreat(self, observed: int) -> bool:
+        self.asked += 1
+        before, self.back = self.back, True
+        return not before
+
+    def plan(self, observed: int) -> t.Union[Plan, Refusal]:
+        if not self.back:
+            return super().plan(observed)
+        steps = [Step("count-back", str(observed), f"count back from {observed}")] if observed else []
+        return Plan((*steps, Step("wait", "end", "wait for nothing", change=False)))
+
+    def act(self, steps: t.Sequence[Step], observed: int) -> None:
+        if self.back:
+            self.value -= 1
+            return
+        super().act(steps, observed)
+        self.wait_first = 10**9
+
+    def hopeless(self, observed: int) -> t.Optional[str]:
+        return "it was counted back." if self.back else None
+
+
+def test_when_the_time_is_up_what_was_done_may_be_taken_back_before_the_failure() -> None:
+    operation = Retreating(2)
+    operation.wait_timeout = -1
+    with pytest.raises(Failure, match="it was counted back") as failure:
+        carry_out(operation, FakeTask())
+    assert [one["action"] for one in failure.value.facts["done"]] == ["count", "count-back"]
+    assert (operation.value, operation.asked) == (0, 2)
+
+
 def test_a_refusal_in_the_middle_reports_what_was_done() -> None:
     operation = Counting(3)
     operation.refuse_at = 2

@@ -42,8 +42,8 @@ def test_a_class_without_provisioner_wants_one_more_volume() -> None:
     assert unbound(claim(storageClassName="manual"), WAITS, [FAST, MANUAL], volumes) == (
         f"claim data-web-1 (5Gi of class manual) is Pending: {WAITS}. StorageClass manual has no provisioner, so its "
         "volumes are made by hand: there are pv-0 (1Gi, Bound to web/data-web-0), pv-1 (1Gi, Released from "
-        "web/data-web-1), pv-2 (1Gi, Available), and this claim needs one more that fits its size, access modes and "
-        "node"
+        "web/data-web-1), pv-2 (1Gi, Available, smaller than 5Gi), and this claim needs one more that fits its size, "
+        "access modes and node"
     )
 
 
@@ -76,3 +76,37 @@ def test_a_long_list_of_volumes_is_cut() -> None:
 
 def test_without_an_event_the_phase_has_to_do() -> None:
     assert unbound(claim(storageClassName="fast"), "", [FAST], []) == "claim data-web-1 (5Gi of class fast) is Pending"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "says"),
+    [
+        ({}, {"capacity": {"storage": "5119Mi"}}, "pv-0 (5119Mi, Available, smaller than 5Gi)"),
+        ({}, {"capacity": {"storage": "5Gi"}}, "pv-0 (5Gi, Available)"),
+        ({}, {"capacity": {"storage": "10Gi"}}, "pv-0 (10Gi, Available)"),
+        (
+            {"accessModes": ["ReadWriteMany", "ReadWriteOnce"]},
+            {"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"]},
+            "(5Gi, Available, without ReadWriteMany)",
+        ),
+        ({"volumeMode": "Block"}, {"capacity": {"storage": "5Gi"}}, "(5Gi, Available, of mode Filesystem)"),
+        (
+            {"selector": {"matchExpressions": [{"key": "size", "operator": "In", "values": ["5Gi"]}]}},
+            {"capacity": {"storage": "5Gi"}},
+            "(5Gi, Available, its labels are not those of the selector)",
+        ),
+        (
+            {},
+            {"capacity": {"storage": "1Gi"}, "claimRef": {"namespace": "web", "name": "other"}},
+            "(1Gi, Available kept for web/other, smaller than 5Gi)",
+        ),
+    ],
+)
+def test_it_is_said_why_a_volume_does_not_fit(wanted: t.Any, there: t.Any, says: str) -> None:
+    volumes = [{**volume("pv-0", "Available"), "spec": {"storageClassName": "manual", **there}}]
+    assert says in unbound(claim(storageClassName="manual", **wanted), "", [MANUAL], volumes)
+
+
+def test_a_claim_with_a_selector_gets_no_new_volume() -> None:
+    told = unbound(claim(storageClassName="fast", selector={"matchLabels": {"a": "b"}}), "", [FAST], [])
+    assert "No volume is ever made for a claim with a selector" in told

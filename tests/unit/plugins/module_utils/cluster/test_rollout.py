@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose, newest_pods
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose, last_word, newest_pods
 
 
 class Table:
@@ -49,6 +49,15 @@ def test_a_denial_is_told_until_pods_have_come_after_it() -> None:
     assert told() == ["shop: StatefulSet shop: exceeded quota"]
     assert told(pod("2026-01-01T00:04:00Z")) == ["shop: StatefulSet shop: exceeded quota"]
     assert told(pod("2026-01-01T00:06:00Z")) == []
+
+
+def test_an_object_of_which_nothing_is_told_is_no_defect() -> None:
+    quiet: t.Any = Table(Event=[])
+    mute: t.Any = Table()
+    told_of: t.Any = Table(Event=[denied("2026-01-01T00:05:00Z")])
+    assert last_word(quiet, "shop", "PersistentVolumeClaim", "data") == ""
+    assert last_word(mute, "shop", "PersistentVolumeClaim", "data") == ""
+    assert last_word(told_of, "shop", "StatefulSet", "shop") == "StatefulSet shop: exceeded quota"
 
 
 def test_pods_that_wait_for_the_same_thing_share_one_phrase() -> None:

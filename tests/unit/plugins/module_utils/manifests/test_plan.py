@@ -22,9 +22,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     Seen,
     SeenSecret,
     conflict_sentence,
+    held,
     plan_absent,
     plan_present,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import Recreation
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._stuck import StuckPod
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 
@@ -93,6 +95,15 @@ def test_it_waits_only_if_asked() -> None:
     assert planned(observed).steps == ()
     (step,) = planned(observed, wait=True).steps
     assert (step.change, "1/3 pods ready" in step.sentence) == (False, True)
+
+
+def test_only_what_is_yet_to_be_made_is_held() -> None:
+    new = Seen(SET, changes=True)
+    assert held(Observed((new, Seen(SERVICE, changes=True))), ["StatefulSet"]) == ["StatefulSet shop/shop"]
+    assert held(Observed((new,)), []) == []
+    assert held(Observed((Seen(SET, stateful_set(3), changes=True),)), ["StatefulSet"]) == []
+    again = Seen(SET, changes=True, recreation=Recreation("gone"))
+    assert held(Observed((again,)), ["StatefulSet"]) == []
 
 
 def test_a_database_is_never_shrunk_by_manifests() -> None:

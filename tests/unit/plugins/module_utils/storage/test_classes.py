@@ -191,6 +191,15 @@ def test_the_new_default_is_marked_before_the_old_one_is_unmarked() -> None:
         ("mark", "new", {DEFAULT: "true"}),
         ("unmark", "old", {LEGACY_DEFAULT: None}),
     ]
+    (unmarked,) = [
+        step
+        for step in steps_of(
+            Wish("new", default=True),
+            Seen((storage_class("x", {DEFAULT: "true"}), storage_class("new", {DEFAULT: "true"}))),
+        )
+        if step.action == "unmark"
+    ]
+    assert unmarked.data["patch"] == {DEFAULT: "false"}
     # Under the Lease, each of them.
     assert all(step.guarded for step in steps)
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reading and writing files of exports. What nfs-utils 2.6.2 makes of the same lines was looked up with its exportfs."""
+"""Reading and writing files of exports, held against what exportfs of nfs-utils 2.6.2 made of such lines."""
 
 from __future__ import annotations
 
@@ -93,6 +93,11 @@ def test_what_is_written_is_read_back(wanted: Export) -> None:
     assert parse(rendered(wanted) + "\n") == (wanted,)
 
 
+@pytest.mark.parametrize("path", ["/a\\040b", "/a\\\\101", "/\\1\\07", "/\\", '/"a"', "/#", "/a\tb", "/ä"])
+def test_a_path_that_looks_like_a_code_is_read_back(path: str) -> None:
+    assert parse(rendered(export(path, h=RW))) == (export(path, h=RW),)
+
+
 @given(st.lists(st.tuples(exports, comments), max_size=5), st.data())
 def test_a_line_is_replaced_and_the_others_stay(parts: list[tuple[Export, str]], data: st.DataObject) -> None:
     text = "".join(f"{comment}\n{rendered(each)}\n" for each, comment in parts)
@@ -123,6 +128,11 @@ def test_no_text_ends_in_anything_but_exports_or_a_problem(text: str) -> None:
 
 def test_a_file_without_an_end_of_line_gets_one() -> None:
     assert replaced("/a h", (), export("/b", h=RW)) == "/a h\n/b h(rw,sync)\n"
+
+
+def test_an_export_of_several_lines_is_replaced_whole() -> None:
+    text = "# one\n/a \\\n  h(rw) \\\n  g # why\n# two\n/b h\n"
+    assert replaced(text, parse(text)[:1], export("/c", h=RW)) == "# one\n/c h(rw,sync)\n# two\n/b h\n"
 
 
 def test_only_comments() -> None:

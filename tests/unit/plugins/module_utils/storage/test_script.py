@@ -112,14 +112,24 @@ def test_a_disk_that_is_full(tmp_path: pathlib.Path) -> None:
     assert "No space left on device" in solo_findings(said, WANTED)[0].detail
 
 
-def test_a_reader_that_misses_the_file_is_told(tmp_path: pathlib.Path) -> None:
-    # Here the file is removed before the new one takes its place: what a rename must never look like.
-    torn = script.SOLO.replace(
-        'mv -f "$folder/next" "$folder/file"', 'rm "$folder/file" && sleep 0.01 && mv "$folder/next" "$folder/file"'
-    )
+@pytest.mark.parametrize(
+    ("instead", "says"),
+    [
+        # What a rename must never look like to a reader: the file gone for a moment, or half written.
+        ('rm "$folder/file" && sleep 0.01 && mv "$folder/next" "$folder/file"', "failed "),
+        (
+            'echo who >"$folder/half" && mv "$folder/half" "$folder/file" && sleep 0.01 && '
+            'mv "$folder/next" "$folder/file"',
+            "failed a reader found 'who'",
+        ),
+    ],
+    ids=["gone", "half written"],
+)
+def test_a_rename_that_a_reader_can_see_is_told(tmp_path: pathlib.Path, instead: str, says: str) -> None:
+    torn = script.SOLO.replace('mv -f "$folder/next" "$folder/file"', instead)
     assert torn != script.SOLO
-    said = script.read(run(torn, tmp_path, folder(tmp_path), 2))
-    assert said["rename"].startswith("failed ")
+    said = script.read(run(torn, tmp_path, folder(tmp_path), 2))["rename"]
+    assert said.startswith(says)
 
 
 def test_what_is_on_a_volume(tmp_path: pathlib.Path) -> None:
