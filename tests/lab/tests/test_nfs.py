@@ -54,9 +54,8 @@ def test_another_client_starts_kubelets_anew_and_no_process_without_environment(
 
 def test_a_process_gets_its_environment(settings: Settings, tmp_path: Path) -> None:
     told = Process("told", ["/bin/sh", "-c", 'echo "[$TOLD]"'], tmp_path / "log", environment={"TOLD": "so"})
-    pid = processes.start(told, settings.home)
-    processes.stop([pid])
-    processes.wait_until("the word", lambda: "[so]" in (tmp_path / "log").read_text(), timeout=5)
+    processes.start(told, settings.home)
+    processes.wait_until("the word", lambda: "[so]" in (tmp_path / "log").read_text(), timeout=10)
 
 
 def test_the_tests_of_a_module_are_no_part_of_its_programs(settings: Settings, tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ func (s *session) attempt(who *cred, cached bool, build func(*compound)) (*resul
 // call makes a call until it is answered for good. `build` is asked anew for each attempt, because what identifies opens
 // and locks changes with the session. `cached` tells the server to keep the answer of a call that must not be done twice.
 func (s *session) call(who *cred, cached bool, build func(*compound)) (*results, error) {
-	revived := false
+	tries := 0
 	for {
 		s.gate.RLock()
 		generation := s.generation
@@ -285,17 +285,18 @@ func (s *session) call(who *cred, cached bool, build func(*compound)) (*results,
 		case status == errDelay || status == errGrace:
 			time.Sleep(200 * time.Millisecond)
 		case sessionLost(status):
-			if err := s.renew(generation, true); err != nil {
+			if err := s.renew(generation); err != nil {
 				return nil, err
 			}
 		case status == errRetryUncached:
 			// It was carried out, but its answer is gone. What must not be done twice is kept by the server.
 		case status == errBadStateid || status == errStaleStateid || status == errExpired || status == errAdminRevoked:
-			if revived {
+			// A server that has just dropped a client may do so once more for what was under way.
+			if tries++; tries > 8 {
 				return r, nil
 			}
-			revived = true
-			if err := s.renew(generation, false); err != nil {
+			time.Sleep(time.Duration(tries-1) * 100 * time.Millisecond)
+			if err := s.renew(generation); err != nil {
 				return nil, err
 			}
 		default:
@@ -305,7 +306,7 @@ func (s *session) call(who *cred, cached bool, build func(*compound)) (*results,
 }
 
 // renew gets a new session, unless another call has done so meanwhile, and takes hold of opens and locks again.
-func (s *session) renew(generation int, lost bool) error {
+func (s *session) renew(generation int) error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	if s.generation != generation {
@@ -313,10 +314,7 @@ func (s *session) renew(generation int, lost bool) error {
 	}
 	log.Printf("the server has lost or dropped this client's state; taking hold of it again")
 	for {
-		err := error(nil)
-		if lost {
-			err = s.establish()
-		}
+		err := s.establish()
 		if err == nil {
 			err = s.reclaim(s)
 		}
@@ -327,7 +325,6 @@ func (s *session) renew(generation int, lost bool) error {
 			return err
 		}
 		log.Printf("once more, from the start: %v", err)
-		lost = true
 		time.Sleep(500 * time.Millisecond)
 	}
 	s.generation++
@@ -383,7 +380,7 @@ func (s *session) keepAlive(done <-chan struct{}) {
 		revoked, generation := s.revoked, s.generation
 		s.gate.RUnlock()
 		if revoked {
-			_ = s.renew(generation, false)
+			_ = s.renew(generation)
 		}
 	}
 }

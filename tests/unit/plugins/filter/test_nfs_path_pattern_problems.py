@@ -10,9 +10,10 @@ import posixpath
 import typing as t
 
 import pytest
-from ansible_collections.stateful.kube.plugins.filter.nfs_path_pattern_problems import FIELD, problems
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from ansible_collections.stateful.kube.plugins.filter.nfs_path_pattern_problems import FIELD, problems
 
 NAMESPACE, NAME, LABEL = "${.PVC.namespace}", "${.PVC.name}", "${.PVC.labels.tier}"
 
