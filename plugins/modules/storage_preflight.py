@@ -240,7 +240,7 @@ SPECIFICATION = {
             "choices": ["Always", "IfNotPresent", "Never"],
             "default": "IfNotPresent",
         },
-        "image_pull_secrets": {"type": "list", "elements": "str", "default": []},
+        "image_pull_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
         "node_selector": {"type": "dict", "default": {}},
         "tolerations": {"type": "list", "elements": "dict", "default": []},
         "fsyncs": {"type": "int", "default": 50},

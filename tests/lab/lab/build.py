@@ -32,7 +32,9 @@ TARGETS = ("./cmd/...", "github.com/rancher/local-path-provisioner")
 
 
 # Programs with a go.mod of their own, in the folder of their name: a change of one builds nothing else anew.
-PARTS = {"csi": "the storage driver for tests"}
+PARTS = {"csi": "the storage driver for tests", "nfs": "the NFS client and the NFS provisioner"}
+# Names under which programs of a part are looked for on a PATH that holds its folder `path`.
+LINKS = {"nfs": {"mount": "mount", "mount.nfs": "mount"}}
 
 
 def sources(settings: Settings) -> list[Path]:
@@ -47,7 +49,12 @@ def folder(settings: Settings) -> Path:
 
 def part_folder(settings: Settings, part: str) -> Path:
     """Where the program of a part is, or will be."""
-    return settings.binaries / f"{part}-{files.digest(files.tree(settings.sources / part))}"
+    return settings.binaries / f"{part}-{files.digest(str(LINKS.get(part)), sources_of(settings, part))}"
+
+
+def sources_of(settings: Settings, part: str) -> list[Path]:
+    """The files of a part, without its tests."""
+    return [path for path in files.tree(settings.sources / part) if not path.name.endswith("_test.go")]
 
 
 def flags() -> str:
@@ -76,7 +83,10 @@ def ensure(settings: Settings) -> Path:
         ready = part_folder(settings, part)
         if not ready.is_dir():
             with workshop(settings, ready) as output:
-                build(settings.sources / part, ["."], "-s -w", output, title)
+                build(settings.sources / part, ["./..."], "-s -w", output, title)
+                for name, program in LINKS.get(part, {}).items():
+                    (output / "path").mkdir(exist_ok=True)
+                    (output / "path" / name).symlink_to(Path("..", program))
     return target
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lab import faults, files, lock, loops, mounts, network, node, processes, progress
+from lab import faults, files, lock, loops, mounts, network, nfs, node, processes, progress
 from lab.settings import Node, Settings
 
 # Made by `build` and `images`, and the same for every clone of the project.
@@ -17,6 +17,7 @@ MADE = (
     "kubeconfig",
     "lab-vars.yml",
     "log",
+    "nfs",
     "nodes",
     "pki",
     "run",
@@ -64,8 +65,9 @@ def stop(settings: Settings) -> bool:
             # What stands still does not hear that it is to end.
             for each in nodes:
                 faults.thaw(settings, each)
+            nfs.thaw(settings)
             # First whoever would start things anew, then the pods, and last what the pods' end is written to.
-            last = ("etcd", "kube-apiserver")
+            last = ("etcd", "kube-apiserver", nfs.NAME)
             processes.stop([process.pid for name, process in alive.items() if name not in last])
             for each in nodes:
                 node.clear_remains(each)
@@ -75,6 +77,8 @@ def stop(settings: Settings) -> bool:
             # Helpers of the kubelet and of containerd that nobody waits for any more.
             processes.stop(processes.inherited(settings.home), patience=2)
             mounts.unmount(settings.home)
+    # There are no clients any more that could want their locks again.
+    files.remove(nfs.recovery(settings))
     network.remove(settings)
     lock.release(settings.home)
     return busy

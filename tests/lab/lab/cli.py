@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from lab import prerequisites, processes, progress
 from lab.errors import LabError
-from lab.settings import API_PORT, KUBERNETES_VERSION, MOST_NODES, NODES_VARIABLE, Settings
+from lab.settings import API_PORT, KUBERNETES_VERSION, MOST_NODES, NFS_SERVER, NODES_VARIABLE, Settings
 
 if TYPE_CHECKING:
     from lab.images import Recipe
@@ -90,7 +90,7 @@ def link_tools(settings: Settings, kubernetes: Path) -> None:
 
 def start_cluster(settings: Settings, kubernetes: Path, recipes: list[Recipe]) -> bool:
     """Start all that does not run, side by side where nothing depends on it; whether there was anything to do."""
-    from lab import addons, control_plane, csi, faults, images, network, node, policy
+    from lab import addons, control_plane, csi, faults, images, network, nfs, node, policy
 
     network.ensure(settings)
     changed: list[object] = []
@@ -102,6 +102,7 @@ def start_cluster(settings: Settings, kubernetes: Path, recipes: list[Recipe]) -
     ordered = sorted(recipes, key=lambda recipe: images.image_file(settings, recipe).stat().st_size)
     with ThreadPoolExecutor() as pool, giving_up_together():
         planes = pool.submit(control_plane.ensure, settings, kubernetes)
+        volumes = pool.submit(nfs.ensure, settings)
         loads: list[Future[None]] = []
         runtimes = [pool.submit(node.ensure_containerd, settings, each, names["pause"]) for each in settings.nodes]
         for each, runtime in zip(settings.nodes, runtimes, strict=True):
@@ -110,6 +111,8 @@ def start_cluster(settings: Settings, kubernetes: Path, recipes: list[Recipe]) -
             changed.append(lacking)
             loads.append(pool.submit(images.load, settings, each, lacking))
         changed.append(planes.result())
+        # Before any kubelet, which would have to wait for it to mount what its pods had.
+        changed.append(volumes.result())
         addons.forget_nodes(settings, kubernetes)
         applied = pool.submit(addons.ensure, settings, kubernetes, recipes)
         for each in settings.nodes:
@@ -145,6 +148,7 @@ def print_summary(settings: Settings, recipes: list[Recipe], state: str) -> None
     say = progress.say
     say(f"The lab is {state}: Kubernetes {KUBERNETES_VERSION[1:]}, {nodes} Ready at https://127.0.0.1:{API_PORT}")
     say(f"  StorageClass  {addons.classes(settings)} (default)")
+    say(f"  NFS           {NFS_SERVER}:/volumes")
     say(f"  images        {shown}")
     say(f"  KUBECONFIG    {settings.kubeconfig}")
     say(f'  next          eval "$({command_line()} env)" && kubectl get nodes')
@@ -203,10 +207,10 @@ def environment_commands(settings: Settings, variables: dict[str, str]) -> str:
 
 def status(settings: Settings, options: argparse.Namespace) -> int:
     """tell what runs; the exit code is 0 only when the cluster is up"""
-    from lab import control_plane, faults, node
+    from lab import control_plane, faults, nfs, node
 
     alive = processes.running(settings.home)
-    names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"]
+    names = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", nfs.NAME]
     for each in settings.nodes:
         names += reversed(node.process_names(each))
     for name in names:
@@ -235,6 +239,14 @@ def node(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+def nfs(settings: Settings, options: argparse.Namespace) -> int:
+    """do something to the NFS server: stop or freeze it, and the way back"""
+    from lab import nfs
+
+    progress.say(f"{nfs.NAME}: {nfs.act(settings, options.action)}")
+    return 0
+
+
 def console(settings: Settings, options: argparse.Namespace) -> int:
     """run a command in a pod, past the API server, as at the console of its node; for a node that is cut off"""
     from lab import console
@@ -249,14 +261,17 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "env": env,
     "status": status,
     "node": node,
+    "nfs": nfs,
     "console": console,
     "build": build,
     "images": images,
 }
 # In the order of faults.py, which is imported only when it is needed.
 NODE_ACTIONS = ("stop", "start", "kill", "freeze", "thaw", "cut", "heal")
+# As in nfs.py, in the same way.
+NFS_ACTIONS = ("stop", "start", "freeze", "thaw")
 # These change something, so only one of them runs at a time, and as root.
-CHANGING = {"up", "down", "clean", "node", "build", "images"}
+CHANGING = {"up", "down", "clean", "node", "nfs", "build", "images"}
 
 
 def node_count(text: str) -> int:
@@ -295,6 +310,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
                 metavar="NODE",
                 help="with cut: keep it away from this node only; may be repeated",
             )
+        if name == "nfs":
+            command.add_argument("action", choices=NFS_ACTIONS, metavar="ACTION", help=", ".join(NFS_ACTIONS))
         if name == "console":
             command.add_argument("pod", metavar="NAMESPACE/POD")
             command.add_argument(

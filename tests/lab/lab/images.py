@@ -17,16 +17,16 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from lab import archive, files, machine, node, progress, shell
+from lab import archive, build, files, machine, nfs, node, progress, shell
 from lab.archive import Layer
 from lab.errors import LabError
 from lab.settings import Node, Settings
@@ -49,6 +49,8 @@ class Recipe:
 
     path: Path
     binaries: Path
+    # Where the programs of the parts with a module of their own are.
+    parts: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -80,7 +82,7 @@ class Recipe:
     def key(self) -> str:
         """Changes with everything that goes into the image and that is not pinned by the recipe itself."""
         own = files.tree(self.folder) if self.folder.is_dir() else []
-        go = [self.binaries / name for name in self.content.get("go", {}).values()]
+        go = list(self.go.values())
         system = machine.distribution()
         return files.digest(
             ENGINE,
@@ -91,6 +93,15 @@ class Recipe:
             f"{system.get('ID')} {system.get('VERSION_CODENAME')} {os.uname().machine}",
         )
 
+    @property
+    def go(self) -> dict[str, Path]:
+        """Programs built from Go modules, by their place in the image: `NAME`, or `PART/NAME`."""
+        places = {}
+        for target, name in self.content.get("go", {}).items():
+            part, _, program = name.rpartition("/")
+            places[target] = (self.parts[part] if part else self.binaries) / program
+        return places
+
     def host_state(self) -> Iterator[str]:
         for source in self.content.get("programs", {}).values():
             path = Path(source)
@@ -99,7 +110,8 @@ class Recipe:
 
 
 def recipes(settings: Settings, binaries: Path) -> list[Recipe]:
-    return [Recipe(path, binaries) for path in sorted((settings.sources / "images").glob("*.yml"))]
+    parts = {name: build.part_folder(settings, name) for name in build.PARTS}
+    return [Recipe(path, binaries, parts) for path in sorted((settings.sources / "images").glob("*.yml"))]
 
 
 def place(settings: Settings, recipe: Recipe) -> Path:
@@ -156,8 +168,8 @@ def make(recipe: Recipe, folder: Path, work: progress.Work) -> None:
         layer = Layer(layers[-1])
         for each in content.get("folders", []):
             layer.folder(each["path"], int(each.get("mode", "0755"), 8), each.get("owner", 0))
-        for target, name in content.get("go", {}).items():
-            layer.file(target, recipe.binaries / name, 0o755)
+        for target, program in recipe.go.items():
+            layer.file(target, program, 0o755)
         for target, source in content.get("programs", {}).items():
             add_program(layer, target, Path(source))
         for wheel in content.get("wheels", []):
@@ -321,5 +333,5 @@ def variables(settings: Settings, wanted: list[Recipe]) -> dict[str, str]:
 
 
 def write_variables(settings: Settings, wanted: list[Recipe]) -> None:
-    head = "---\n# Written by the lab: the images that it has. Pass it to ansible-playbook as `-e @FILE`.\n"
-    files.write(settings.variables, head + yaml.safe_dump(variables(settings, wanted)))
+    head = "---\n# Written by the lab: its images and its NFS server. Pass it to ansible-playbook as `-e @FILE`.\n"
+    files.write(settings.variables, head + yaml.safe_dump({**variables(settings, wanted), **nfs.variables(settings)}))

@@ -13,7 +13,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from lab import control_plane, files, loops, machine, mounts, network, processes, shell
+from lab import control_plane, files, loops, machine, mounts, network, nfs, processes, shell
 from lab.errors import LabError
 from lab.processes import Process
 from lab.settings import CLUSTER_DOMAIN, CNI_NETWORK, DNS_SERVICE, POD_NETWORK, Node, Settings
@@ -169,6 +169,7 @@ def kubelet(settings: Settings, node: Node, kubernetes: Path) -> Process:
         ],
         settings.logs / f"kubelet-{node.name}.log",
         configuration=[configuration, kubeconfig, resolver],
+        environment=nfs.client_environment(settings),
     )
 
 

@@ -20,6 +20,7 @@ from lab.errors import LabError, PrerequisiteError
 from lab.settings import HOME_VARIABLE, MINIMUM_GO, NODES_VARIABLE, Settings
 
 POLICY = Path("/usr/sbin/policy-rc.d")
+FUSE = Path("/dev/fuse")
 POLICY_TEXT = """\
 #!/bin/sh
 # Written by the stateful.kube lab while it installs packages, and removed right after: the lab starts what it needs
@@ -43,6 +44,8 @@ PACKAGES: dict[str, Callable[[], bool]] = {
     "iptables": lambda: bool(shell.find("iptables")),
     "iproute2": lambda: bool(shell.find("ip")),
     "busybox": is_dynamic_busybox,
+    "nfs-ganesha": lambda: bool(shell.find("ganesha.nfsd")),
+    "nfs-ganesha-vfs": lambda: bool(list(Path("/usr/lib").glob("**/ganesha/libfsalvfs.so"))),
     # For the storage driver for tests.
     "xfsprogs": lambda: all(map(shell.find, ("mkfs.xfs", "xfs_growfs"))),
     "mount": lambda: all(map(shell.find, ("mount", "umount", "losetup"))),
@@ -53,6 +56,7 @@ PACKAGES: dict[str, Callable[[], bool]] = {
 }
 # Services that those packages bring; the lab runs its own instances. Some releases start SSH by its socket.
 SERVICES = {"etcd-server": ["etcd.service"], "containerd": ["containerd.service"]}
+SERVICES["nfs-ganesha"] = ["nfs-ganesha.service", "nfs-ganesha-lock.service", "rpcbind.service", "rpcbind.socket"]
 SERVICES["openssh-server"] = ["ssh.service", "ssh.socket"]
 
 
@@ -84,6 +88,12 @@ def check_system() -> None:
     if "overlay" not in filesystems and shell.run(["modprobe", "overlay"], check=False).returncode:
         raise PrerequisiteError(
             "the overlay file system", "a kernel without it", "Load it (modprobe overlay), or use another kernel."
+        )
+    if not FUSE.exists() and (shell.run(["modprobe", "fuse"], check=False).returncode or not FUSE.exists()):
+        raise PrerequisiteError(
+            f"the device {FUSE}, by which NFS volumes are mounted",
+            "none",
+            "Load it (modprobe fuse), give it to the container that this runs in, or use another kernel.",
         )
 
 

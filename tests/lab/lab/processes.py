@@ -16,9 +16,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import files, progress
@@ -40,6 +40,8 @@ class Process:
     configuration: Sequence[Path] = ()
     # A port it must be able to listen on.
     port: int | None = None
+    # What it needs in its environment beyond what all have.
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def words(self) -> list[str]:
@@ -53,7 +55,8 @@ class Process:
 
     @property
     def digest(self) -> str:
-        return files.digest("\0".join(self.words), *self.configuration)
+        own = [f"{name}={value}" for name, value in sorted(self.environment.items())]
+        return files.digest("\0".join([*self.words, *own]), *self.configuration)
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,7 @@ def start(process: Process, home: Path) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             cwd="/",
-            env={**base_environment(), MARK: mark(home, process)},
+            env={**base_environment(), **process.environment, MARK: mark(home, process)},
         )
     # It outlives this command, which therefore must not complain that it did not wait for it.
     started.returncode = 0

@@ -33,6 +33,9 @@ POD_NETWORK = IPv4Network("10.244.0.0/16")
 NODE_NETWORK = IPv4Network("10.200.0.0/24")
 CONTROL_PLANE_ADDRESS = IPv4Address("10.200.0.1")
 API_PORT = 6443
+# Every node and pod reaches the NFS server at this address. The port is the one that volumes have no word for.
+NFS_SERVER = CONTROL_PLANE_ADDRESS
+NFS_PORT = 2049
 MOST_NODES = 9
 # Not etcd's usual ports: a distribution's own etcd service may be running on those.
 ETCD_PORT = 12379
