@@ -146,6 +146,18 @@ def test_what_exportfs_does_not_accept_is_taken_back(place: Place, before: t.Opt
     assert not before or place.file.read_text() == before
 
 
+def test_after_a_broken_off_run_it_goes_back_to_what_was_accepted_last(place: Place) -> None:
+    place.folder.mkdir()
+    # A run was killed before exportfs had read what it wrote, and now something else is declared.
+    (place.folder / ".a.exports.before").write_text("/elsewhere g(ro)\n")
+    place.file.write_text(f"/elsewhere g(ro)\n{place.root / 'data'} never-read(rw)\n")
+    (place.root / "bad").write_text("data")
+    with pytest.raises(Failure, match="does not accept"):
+        place.run()
+    assert place.file.read_text() == "/elsewhere g(ro)\n"
+    assert place.names() == ["a.exports"]
+
+
 def test_complaints_of_other_lines_are_told_and_do_not_stand_in_the_way(place: Place) -> None:
     place.folder.mkdir()
     (place.folder / "other.exports").write_text("/gone g(ro)\n")
