@@ -91,10 +91,10 @@ CHECKS = (
     Part("changelog", 2, _one),
     Part("ruff", 2, _one),
 )
-LAB = Part("lab", 25, _one)
+LAB = Part("lab", 30, _one)
 ON_A_CLUSTER = (
-    Part("integration", 15, _totals),
-    Part("molecule", 20, _totals),
+    Part("integration", 35, _totals),
+    Part("molecule", 30, _totals),
     Part("faults-short", 15, _totals),
     # Last, because it gives the lab more nodes and takes them away again.
     Part("nodes", 15, _totals),
