@@ -12,7 +12,6 @@ import typing as t
 import pytest
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
@@ -118,7 +117,7 @@ class Task:
 
 
 def run(memory: InMemory, roll_back: bool = True, timeout: float = 30, turns: t.Any = ()) -> dict[str, t.Any]:
-    operation = Run(t.cast("Cluster", memory), "shop", Wish("20Gi", claims=NAMES, roll_back=roll_back), timeout)
+    operation = Run(t.cast("t.Any", memory), "shop", Wish("20Gi", claims=NAMES, roll_back=roll_back), timeout)
     operation.lock = t.cast("t.Any", FreeLock())
     operation.memory, operation.turns = memory, list(turns)
     return carry_out(operation, Task())
@@ -212,7 +211,7 @@ def test_one_that_fails_while_another_is_taken_back_is_taken_back_too() -> None:
                 memory.drive()
             return super().observe()
 
-    operation = Late(t.cast("Cluster", memory), "shop", Wish("20Gi", claims=NAMES), 30)
+    operation = Late(t.cast("t.Any", memory), "shop", Wish("20Gi", claims=NAMES), 30)
     operation.lock = t.cast("t.Any", FreeLock())
     operation.memory, operation.turns = memory, []
     with pytest.raises(Failure, match="claim c did not grow to 20Gi: no room for 20Gi"):
