@@ -215,9 +215,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
-from ansible_collections.stateful.kube.plugins.module_utils._storage._needs import KINDS
-from ansible_collections.stateful.kube.plugins.module_utils._storage._probe import preflight
-from ansible_collections.stateful.kube.plugins.module_utils._storage._wish import MODES, wish_of
+from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_needs import KINDS
+from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_run import preflight
+from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_wish import MODES, wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
 
 SPECIFICATION = {

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import matches
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
 
 Object = t.Mapping[str, t.Any]
 

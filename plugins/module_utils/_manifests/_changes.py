@@ -19,9 +19,9 @@ import re
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import owns
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import condition
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Refusal
 
 #: may claims of this class grow? None where nobody could tell

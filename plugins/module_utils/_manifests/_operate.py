@@ -31,13 +31,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes 
     stateful_set_change,
     to_be,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._claims import (
-    grow,
-    growable,
-    late_classes,
-    quotas,
-    require_classes,
-)
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import (
     LAST_RANK,
     GeneratedSecret,
@@ -45,6 +38,13 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared
     without_values,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._generated import generate, look
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._growth import (
+    grow,
+    growable,
+    late_classes,
+    quotas,
+    require_classes,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import (
     Observed,
     Seen,

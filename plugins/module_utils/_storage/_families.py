@@ -12,9 +12,9 @@ import dataclasses
 import re
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
-from ansible_collections.stateful.kube.plugins.module_utils._storage._history import BY_FIELD, REMOVED
+from ansible_collections.stateful.kube.plugins.module_utils._storage._former import BY_FIELD, REMOVED
 from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import ROX, RWO, RWOP, RWX, preset_of
 
 Object = dict[str, t.Any]

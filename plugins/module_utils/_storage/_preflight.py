@@ -16,8 +16,8 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import NO_PROVISIONER
 from ansible_collections.stateful.kube.plugins.module_utils._storage._classes import is_default
-from ansible_collections.stateful.kube.plugins.module_utils._storage._history import BY_PROVISIONER, REDIRECTED
-from ansible_collections.stateful.kube.plugins.module_utils._storage._needs import KINDS, MUST
+from ansible_collections.stateful.kube.plugins.module_utils._storage._former import BY_PROVISIONER, REDIRECTED
+from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_needs import KINDS, MUST
 from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import (
     BY_NAME,
     LATE,

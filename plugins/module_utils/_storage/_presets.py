@@ -13,7 +13,7 @@ import re
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._storage._history import (
+from ansible_collections.stateful.kube.plugins.module_utils._storage._former import (
     BY_PROVISIONER,
     ENDED,
     REMOVED,

@@ -15,12 +15,12 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster, Object
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._parallel import in_parallel
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import last_word
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._claims import grow, growable, quotas, visible
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._growth import grow, growable, quotas, visible
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import LABEL
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import (
     attempt,
     finish,

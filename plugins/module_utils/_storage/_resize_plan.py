@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import Growth, quota_shortage
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 from ansible_collections.stateful.kube.plugins.module_utils._storage._resize_state import Claim, Seen
 

@@ -13,10 +13,10 @@ import math
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import condition
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import Classes, claims_of
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import Recreation
 
 #: conditions by which drivers and kubelets tell of failures

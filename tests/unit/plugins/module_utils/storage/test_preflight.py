@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.stateful.kube.plugins.module_utils._storage._needs import KINDS, MUST, SHOULD
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight import (
     FIT,
     REMARKS,
@@ -35,6 +34,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight 
     second_place,
     solo_findings,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_needs import KINDS, MUST, SHOULD
 
 GIB = 1 << 30
 CHECKS = sorted({need.check for kind in KINDS.values() for need in kind.needs})

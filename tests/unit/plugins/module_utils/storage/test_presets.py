@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._storage._class_options import Asked, asked
-from ansible_collections.stateful.kube.plugins.module_utils._storage._history import BY_FIELD, ENDED, FORMER, REDIRECTED
+from ansible_collections.stateful.kube.plugins.module_utils._storage._former import BY_FIELD, ENDED, FORMER, REDIRECTED
 from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import (
     BY_NAME,
     PRESETS,

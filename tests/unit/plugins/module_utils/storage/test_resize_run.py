@@ -12,8 +12,8 @@ import typing as t
 import pytest
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._storage._resize import Resize, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._storage._resize_state import Seen

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 from ansible_collections.stateful.kube.plugins.module_utils._storage._families import Family, family
-from ansible_collections.stateful.kube.plugins.module_utils._storage._history import FORMER, REMOVED
+from ansible_collections.stateful.kube.plugins.module_utils._storage._former import FORMER, REMOVED
 from ansible_collections.stateful.kube.plugins.module_utils._storage._volumes import (
     Change,
     Seen,

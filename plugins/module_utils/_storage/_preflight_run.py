@@ -19,6 +19,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import (
     condition,
     failed,
@@ -27,9 +28,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness 
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose, last_word
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
-from ansible_collections.stateful.kube.plugins.module_utils._storage import _script as script
+from ansible_collections.stateful.kube.plugins.module_utils._storage import _preflight_script as script
 from ansible_collections.stateful.kube.plugins.module_utils._storage._classes import class_of
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight import (
     UNFIT,
@@ -52,8 +52,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight 
     second_place,
     solo_findings,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import LATE, RWOP
-from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_objects import (
+from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_objects import (
     APPLICATION,
     CONTAINER,
     SELECTOR,
@@ -63,7 +62,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_obje
     pod,
     volume_of,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._storage._wish import Wish
+from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_wish import Wish
+from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import LATE, RWOP
 
 # Seconds after which pods, claim and all end by themselves, on top of what the waits may take.
 MARGIN = 300

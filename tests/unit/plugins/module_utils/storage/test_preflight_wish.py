@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight import Volume
-from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_objects import (
+from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_objects import (
     Pods,
     Run,
     anchor,
@@ -20,7 +20,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_obje
     pod,
     volume_of,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._storage._wish import wish_of
+from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_wish import wish_of
 from ansible_collections.stateful.kube.plugins.modules.storage_preflight import SPECIFICATION
 
 OWNER = {"metadata": {"name": "run", "uid": "u1"}}

@@ -17,7 +17,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight import Object, Volume
-from ansible_collections.stateful.kube.plugins.module_utils._storage._script import (
+from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_script import (
     FOLDER_PREFIX,
     SCRATCH,
     STAY,

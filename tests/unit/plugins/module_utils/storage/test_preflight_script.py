@@ -14,7 +14,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.stateful.kube.plugins.module_utils._storage import _script as script
+from ansible_collections.stateful.kube.plugins.module_utils._storage import _preflight_script as script
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight import (
     Outcome,
     Wanted,
