@@ -189,8 +189,23 @@ class Bench:
                     f"formation {number + 1}/{self.rounds['form']}: {way.key} {seconds:.1f} s, "
                     f"of which {growing:.1f} s after the first member had a configuration"
                 )
-                self.kubectl("delete", "pod", "-n", one.namespace, *ways.PODS, "--grace-period=1")
+                self.replace_pods(one.namespace)
                 self.kubectl("annotate", "statefulset", "-n", one.namespace, ways.NAME, f"{SET_ID}-")
+
+    def replace_pods(self, namespace: str) -> None:
+        """Not left to kubectl, which has been seen to wait for pods that had long been replaced."""
+        before = self.pods(namespace)
+        self.kubectl("delete", "pod", "-n", namespace, *ways.PODS, "--grace-period=1", "--wait=false")
+        until = time.monotonic() + PATIENCE
+        while len(now := self.pods(namespace)) < len(ways.PODS) or now & before:
+            if time.monotonic() > until:
+                raise BenchFailed(
+                    f"Pods in {namespace} were not replaced within {PATIENCE} s: kubectl get pods says why."
+                )
+            time.sleep(0.5)
+
+    def pods(self, namespace: str) -> set[str]:
+        return {pod["metadata"]["uid"] for pod in self.api.list("v1", "Pod", namespace)}
 
     def formation(self, way: Way, place: Deployment) -> tuple[float, float]:
         one = Deployment(way, place.namespace, FOLDER, place.port, self.variables)
