@@ -19,13 +19,21 @@ LOG_LINES = 3
 LOG_WIDTH = 300
 
 
-def diagnose(cluster: Cluster, namespace: str, selector: str, owners: t.Sequence[str] = ()) -> list[str]:
+def diagnose(
+    cluster: Cluster,
+    namespace: str,
+    selector: str,
+    owners: t.Sequence[str] = (),
+    names: t.Optional[t.Collection[str]] = None,
+) -> list[str]:
     """One phrase for each pod under the label selector that is not ready, from status, events, claims and logs.
 
     ``owners`` are names of workloads whose own warnings count too (a quota or an admission rule that lets no pod
-    be made). Never raises: what cannot be read is left out.
+    be made). With ``names`` only pods of these names count, where the selector takes others too.
+    Never raises: what cannot be read is left out.
     """
-    pods = _read(lambda: cluster.list("v1", "Pod", namespace, labels=selector))
+    found_pods = _read(lambda: cluster.list("v1", "Pod", namespace, labels=selector))
+    pods = [pod for pod in found_pods if names is None or pod["metadata"]["name"] in names]
     events = _read(lambda: cluster.list("v1", "Event", namespace, fields="type=Warning"))
     if any((pod.get("status") or {}).get("phase") == "Pending" for pod in pods):
         # That a claim waits for its provisioner is told by an event of type Normal.
@@ -84,7 +92,7 @@ def last_word(cluster: Cluster, namespace: str, kind: str, name: str) -> str:
     """The newest event about one object; empty where there is none, or none may be read."""
     about = f"involvedObject.kind={kind},involvedObject.name={name}"
     events = _read(lambda: cluster.list("v1", "Event", namespace, fields=about))
-    return _last_message(events) if events else ""
+    return _last_message(events)
 
 
 def _revision(replica_set: Object) -> int:

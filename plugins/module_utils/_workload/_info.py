@@ -88,9 +88,8 @@ class Reader:
         if len(seen.pods) >= seen.replicas and all(map(ready, seen.pods)):
             return []
         names = {pod["metadata"]["name"] for pod in seen.pods}
-        said = diagnose(self.cluster, self.namespace, query(seen.spec["selector"]), [seen.name])
         # A selector may take pods of others too.
-        mine = [phrase for phrase in said if phrase.split(" ")[0].rstrip(":") in {*names, seen.name}]
+        mine = diagnose(self.cluster, self.namespace, query(seen.spec["selector"]), [seen.name], names)
         return [*mine, *stuck(seen)]
 
     def _read(self, api_version: str, kind: str, labels: str = "") -> Found:

@@ -71,6 +71,8 @@ def test_pods_that_wait_for_the_same_thing_share_one_phrase() -> None:
     found = diagnose(cluster, "shop", "app=shop", ["shop"])
     assert [phrase.partition("cannot")[0] for phrase in found] == ["shop-0, shop-1: ", "shop-2 "]
     assert "no one here" in found[0]
+    some = diagnose(cluster, "shop", "app=shop", ["shop"], {"shop-0", "shop-2"})
+    assert [phrase.partition("cannot")[0] for phrase in some] == ["shop-0 ", "shop-2 "]
 
 
 def test_only_pods_of_the_newest_revision_of_a_deployment_count() -> None:
