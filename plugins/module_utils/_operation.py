@@ -158,9 +158,27 @@ class Operation(abc.ABC, t.Generic[Observed]):
         """Wait for a change of what was observed, at most this long."""
         time.sleep(seconds)
 
+    def close(self) -> None:
+        """Let go of what observing and waiting opened. The loop calls it in the end."""
+
     def diff(self, plan: Plan) -> t.Any:
         """What ``--diff`` shows."""
         return {"prepared": "".join(f"{line}\n" for line in plan_lines(plan))} if plan.changes else {}
+
+
+def step_diffs(plan: Plan) -> list[dict[str, t.Any]]:
+    """What ``--diff`` shows of steps whose data has ``before`` and ``after``; of others the sentence."""
+    return [
+        {
+            "before_header": step.sentence,
+            "after_header": step.sentence,
+            "before": step.data["before"],
+            "after": step.data["after"],
+        }
+        if "before" in step.data
+        else {"prepared": f"{step.sentence}\n"}
+        for step in plan.changes
+    ]
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -168,7 +186,14 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def carry_out(operation: Operation[Observed], task: Task) -> dict[str, t.Any]:
-    """Run the operation to its end and return the result of the task. Raises Failure."""
+    """Run the operation to its end, close it, and return the result of the task. Raises Failure."""
+    try:
+        return _carried_out(operation, task)
+    finally:
+        operation.close()
+
+
+def _carried_out(operation: Operation[Observed], task: Task) -> dict[str, t.Any]:
     loop = _Loop(operation, task)
     observed, plan = loop.look()
     first = plan

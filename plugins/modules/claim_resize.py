@@ -216,10 +216,7 @@ def run(task: Task) -> dict[str, t.Any]:
     wish = wish_of(task.params)
     with connect(task.params, task.warn) as cluster:
         operation = Resize(cluster, task.params["namespace"] or cluster.namespace, wish, task.params["wait_timeout"])
-        try:
-            return carry_out(operation, task)
-        finally:
-            operation.close()
+        return carry_out(operation, task)
 
 
 def main() -> None:

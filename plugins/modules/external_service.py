@@ -347,10 +347,7 @@ def run(task: Task) -> dict[str, t.Any]:
             asks=not task.check_mode,
             wait_timeout=timeout,
         )
-        try:
-            return carry_out(operation, task)
-        finally:
-            operation.close()
+        return carry_out(operation, task)
 
 
 def main() -> None:

@@ -308,10 +308,7 @@ def run(task: Task) -> dict[str, t.Any]:
             wait=params["wait"],
             wait_timeout=params["wait_timeout"],
         )
-        try:
-            return carry_out(operation, task)
-        finally:
-            operation.close()
+        return carry_out(operation, task)
 
 
 def main() -> None:

@@ -220,10 +220,7 @@ def run(task: Task) -> dict[str, t.Any]:
     with connect(params, task.warn) as cluster:
         namespace = params["namespace"] or cluster.namespace
         operation = Rollout(cluster, params["kind"], namespace, params["name"], wish, params["wait_timeout"])
-        try:
-            return carry_out(operation, task)
-        finally:
-            operation.close()
+        return carry_out(operation, task)
 
 
 def main() -> None:

@@ -183,6 +183,18 @@ class Cluster:
         ]
 
 
+def list_if_allowed(
+    cluster: Cluster, api_version: str, kind: str, namespace: t.Optional[str] = None
+) -> t.Optional[Objects]:
+    """All objects of a kind, or None for an account that may not see them, as one that is confined to its namespace."""
+    try:
+        return cluster.list(api_version, kind, namespace)
+    except ApiError as error:
+        if error.forbidden:
+            return None
+        raise
+
+
 class Changes:
     """Wakes up whoever waits when an object of the watched collections changes.
 

@@ -19,7 +19,7 @@ LOOK_AGAIN = 2.0
 
 
 class Watching(Operation[Observed]):
-    """An operation that watches what it waits for. Whoever made it closes it."""
+    """An operation that watches what it waits for. Its end closes the watches."""
 
     cluster: Cluster
     _changes: t.Optional[Changes] = None
@@ -34,6 +34,5 @@ class Watching(Operation[Observed]):
         self._changes.wait(max(seconds, LOOK_AGAIN))
 
     def close(self) -> None:
-        """Stop watching."""
         if self._changes:
             self._changes.close()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object, list_if_allowed
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import Classes, Growth
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key
@@ -19,14 +19,14 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared
 
 def growable(cluster: Cluster) -> Classes:
     """Whether claims of each class can grow; None for an account that may not know."""
-    classes = visible(cluster, "storage.k8s.io/v1", "StorageClass")
+    classes = list_if_allowed(cluster, "storage.k8s.io/v1", "StorageClass")
     return (
         None if classes is None else {one["metadata"]["name"]: bool(one.get("allowVolumeExpansion")) for one in classes}
     )
 
 
 def quotas(cluster: Cluster, namespace: str) -> t.Sequence[Object]:
-    return visible(cluster, "v1", "ResourceQuota", namespace) or ()
+    return list_if_allowed(cluster, "v1", "ResourceQuota", namespace) or ()
 
 
 def grow(cluster: Cluster, growth: Growth, dry_run: bool = False) -> None:
@@ -51,7 +51,7 @@ def grow(cluster: Cluster, growth: Growth, dry_run: bool = False) -> None:
 
 def late_classes(cluster: Cluster) -> frozenset[str]:
     """The classes that make a volume only once a pod asks for it; none for an account that may not know."""
-    classes = visible(cluster, "storage.k8s.io/v1", "StorageClass") or ()
+    classes = list_if_allowed(cluster, "storage.k8s.io/v1", "StorageClass") or ()
     return frozenset(
         one["metadata"]["name"] for one in classes if one.get("volumeBindingMode") == "WaitForFirstConsumer"
     )
@@ -63,13 +63,13 @@ def require_classes(cluster: Cluster, key: Key, declared: t.Mapping[Key, Object]
         name = template["spec"].get("storageClassName")
         if not name or any(one.kind == "StorageClass" and one.name == name for one in declared):
             continue
-        found = visible(cluster, "storage.k8s.io/v1", "StorageClass")
+        found = list_if_allowed(cluster, "storage.k8s.io/v1", "StorageClass")
         if found is None:
             return
         classes = [one["metadata"]["name"] for one in found]
         if name in classes:
             continue
-        volumes = visible(cluster, "v1", "PersistentVolume")
+        volumes = list_if_allowed(cluster, "v1", "PersistentVolume")
         if volumes is None:
             return
         if not any(volume["spec"].get("storageClassName") == name for volume in volumes):
@@ -78,15 +78,3 @@ def require_classes(cluster: Cluster, key: Key, declared: t.Mapping[Key, Object]
                 f"there is neither a StorageClass nor a PersistentVolume of that class in the cluster (found "
                 f"{', '.join(classes) or 'no class at all'}). Correct the name, or make the class first."
             )
-
-
-def visible(
-    cluster: Cluster, api_version: str, kind: str, namespace: t.Optional[str] = None
-) -> t.Optional[t.Sequence[Object]]:
-    """All objects of a kind, or None for an account that may not see them, as one that is confined to its namespace."""
-    try:
-        return cluster.list(api_version, kind, namespace)
-    except ApiError as error:
-        if error.forbidden:
-            return None
-        raise

@@ -24,7 +24,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import Seen as SeenObject
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import conflict_sentence
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, step_diffs
 from ansible_collections.stateful.kube.plugins.module_utils._storage._class_options import Asked
 from ansible_collections.stateful.kube.plugins.module_utils._storage._classes import (
     Seen,
@@ -227,15 +227,7 @@ class StorageClass(Operation[Seen]):
         }
 
     def diff(self, plan: Plan) -> t.Any:
-        return [
-            {
-                "before_header": step.sentence,
-                "after_header": step.sentence,
-                "before": step.data["before"],
-                "after": step.data["after"],
-            }
-            for step in plan.changes
-        ]
+        return step_diffs(plan)
 
 
 def _applied_metadata(live: t.Optional[Object], part: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names, unbound
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster, list_if_allowed
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import (
@@ -182,7 +182,8 @@ def _survey(cluster: Cluster, wish: Wish) -> _Surveyed:
         used_on = _used_on(cluster, wish)
         name = class_of(found) or ""
     drivers = _drivers(cluster)
-    classes = _allowed(lambda: cluster.list("storage.k8s.io/v1", "StorageClass"))
+    chosen: t.Optional[Object]
+    classes = list_if_allowed(cluster, "storage.k8s.io/v1", "StorageClass")
     if wish.claim and (not name or (found or {})["spec"].get("volumeName")):
         # A volume that is there needs no class any more, and may have been made by hand without one.
         chosen = next((one for one in classes or () if one["metadata"]["name"] == name), None)
@@ -215,20 +216,10 @@ def _used_on(cluster: Cluster, wish: Wish) -> tuple[str, ...]:
 
 
 def _drivers(cluster: Cluster) -> t.Optional[dict[str, bool]]:
-    found = _allowed(lambda: cluster.list("storage.k8s.io/v1", "CSIDriver"))
+    found = list_if_allowed(cluster, "storage.k8s.io/v1", "CSIDriver")
     if found is None:
         return None
     return {one["metadata"]["name"]: (one.get("spec") or {}).get("attachRequired", True) for one in found}
-
-
-def _allowed(call: t.Callable[[], list[t.Any]]) -> t.Optional[list[t.Any]]:
-    """What was listed, or None where the account may not."""
-    try:
-        return call()
-    except ApiError as error:
-        if error.forbidden:
-            return None
-        raise
 
 
 def _require_removable(cluster: Cluster, wish: Wish, chosen: t.Optional[Object]) -> None:

@@ -13,13 +13,14 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster, Object
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object, list_if_allowed
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._parallel import in_parallel
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import last_word
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._watching import Watching
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key
-from ansible_collections.stateful.kube.plugins.module_utils._manifests._growth import grow, growable, quotas, visible
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._growth import grow, growable, quotas
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune import LABEL
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import (
     attempt,
@@ -28,7 +29,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate
     recreate,
     stand,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 from ansible_collections.stateful.kube.plugins.module_utils._storage._resize_facts import given_up, quota_facts, summary
 from ansible_collections.stateful.kube.plugins.module_utils._storage._resize_plan import Retreat, plan_resize
 from ansible_collections.stateful.kube.plugins.module_utils._storage._resize_state import (
@@ -72,7 +73,7 @@ def wish_of(params: t.Mapping[str, t.Any]) -> Wish:
     return Wish(size, params["name"] or "", params["template"] or "", claims, params["roll_back"])
 
 
-class Resize(Operation[Seen]):
+class Resize(Watching[Seen]):
     """Make claims larger, and their StatefulSet agree."""
 
     def __init__(self, cluster: Cluster, namespace: str, wish: Wish, wait_timeout: float) -> None:
@@ -86,7 +87,6 @@ class Resize(Operation[Seen]):
             if wish.name
             else Key(*CLAIM, namespace, ", ".join(wish.claims))
         )
-        self._changes: t.Optional[Changes] = None
         self._tried = False
         self._retreat: t.Optional[Retreat] = None
         self._why: dict[str, str] = {}
@@ -190,8 +190,8 @@ class Resize(Operation[Seen]):
         """The CSI drivers that are announced, or run on any node: the announcement is optional."""
         if not any(volume.driver for volume in volumes.values()):
             return None
-        announced = visible(self.cluster, "storage.k8s.io/v1", "CSIDriver")
-        nodes = visible(self.cluster, "storage.k8s.io/v1", "CSINode")
+        announced = list_if_allowed(self.cluster, "storage.k8s.io/v1", "CSIDriver")
+        nodes = list_if_allowed(self.cluster, "storage.k8s.io/v1", "CSINode")
         if announced is None or nodes is None:
             return None
         running = [driver["name"] for node in nodes for driver in node["spec"].get("drivers") or ()]
@@ -259,17 +259,9 @@ class Resize(Operation[Seen]):
 
     # Waiting
 
-    def pause(self, seconds: float) -> None:
-        if self._changes is None:
-            watched = [(*CLAIM, self.namespace, "")]
-            if self.wish.name:
-                watched.append(("apps/v1", "StatefulSet", self.namespace, ""))
-            self._changes = Changes(self.cluster, watched)
-        self._changes.wait(max(seconds, 2.0))
-
-    def close(self) -> None:
-        if self._changes:
-            self._changes.close()
+    def watched(self) -> t.Collection[tuple[str, str, t.Optional[str], str]]:
+        sets = [("apps/v1", "StatefulSet", self.namespace, "")] if self.wish.name else []
+        return [(*CLAIM, self.namespace, ""), *sets]
 
     def hopeless(self, observed: Seen) -> t.Optional[str]:
         if self._retreat:

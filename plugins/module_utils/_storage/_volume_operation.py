@@ -16,13 +16,18 @@ import datetime
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, conflicts
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import FIELD_MANAGER, Cluster, Object
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import (
+    FIELD_MANAGER,
+    Cluster,
+    Object,
+    list_if_allowed,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import same_outcome, unchanged
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import Seen as SeenObject
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import conflict_sentence
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, step_diffs
 from ansible_collections.stateful.kube.plugins.module_utils._storage._families import HOSTNAME
 from ansible_collections.stateful.kube.plugins.module_utils._storage._volumes import (
     Change,
@@ -91,13 +96,12 @@ class PersistentVolumes(Operation[Seen]):
         """The host names of the nodes, where a new volume is tied to one."""
         if not any(nodes(change.declared) for change in changes):
             return None
-        try:
-            found = self.cluster.list("v1", "Node")
-        except ApiError as error:
-            if error.forbidden:
-                return None
-            raise
-        return frozenset(str((one["metadata"].get("labels") or {}).get(HOSTNAME)) for one in found)
+        found = list_if_allowed(self.cluster, "v1", "Node")
+        return (
+            None
+            if found is None
+            else frozenset(str((one["metadata"].get("labels") or {}).get(HOSTNAME)) for one in found)
+        )
 
     def plan(self, observed: Seen) -> t.Union[Plan, Refusal]:
         return plan(self.wish, observed)
@@ -132,15 +136,7 @@ class PersistentVolumes(Operation[Seen]):
         }
 
     def diff(self, plan: Plan) -> t.Any:
-        return [
-            {
-                "before_header": step.sentence,
-                "after_header": step.sentence,
-                "before": step.data["before"],
-                "after": step.data["after"],
-            }
-            for step in plan.changes
-        ]
+        return step_diffs(plan)
 
 
 def _told(volume: t.Mapping[str, t.Any], now: datetime.datetime) -> dict[str, t.Any]:

@@ -18,7 +18,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout im
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._watching import Watching
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step, step_diffs
 from ansible_collections.stateful.kube.plugins.module_utils._workload._facts import summary
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import ROLLOUT_MANAGER
 from ansible_collections.stateful.kube.plugins.module_utils._workload._observe import API_VERSION, observe
@@ -84,14 +84,7 @@ class Rollout(Watching[Workload]):
         return summary(observed)
 
     def diff(self, plan: Plan) -> t.Any:
-        shown: list[dict[str, t.Any]] = []
-        for step in plan.changes:
-            if "before" in step.data:
-                headers = {"before_header": step.sentence, "after_header": step.sentence}
-                shown.append({**headers, "before": step.data["before"], "after": step.data["after"]})
-            else:
-                shown.append({"prepared": f"{step.sentence}\n"})
-        return shown
+        return step_diffs(plan)
 
 
 def stuck(seen: Workload) -> t.Iterator[str]:
