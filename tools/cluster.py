@@ -56,11 +56,6 @@ def choose() -> Target:
     return Target("the lab on this machine", True, environment, variables(environment))
 
 
-def none() -> Target:
-    """No cluster, for what works without; only the environment in which programs find the collection."""
-    return Target("none is needed", False, _own_environment(), {})
-
-
 def lab_kubeconfig() -> str:
     """The lab's kubeconfig if the lab is up, else nothing."""
     asked = subprocess.run([*LAB, "env"], check=False, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -2,16 +2,19 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run ``ansible-test integration`` on a cluster, one target after the other: ``integration.py [TARGET…]``.
+"""Run ``ansible-test integration`` on a cluster, two targets at a time: ``integration.py [TARGET…]``.
 
-Every folder of tests/integration/targets is a target, but those whose aliases say ``hidden``, which others use.
+Every folder of tests/integration/targets is a target, but those whose aliases say ``hidden``, which others use. Targets
+work in namespaces of their own and mostly wait for pods, so that two take hardly longer than one.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 import ansible_test_env
@@ -20,6 +23,9 @@ import tree
 import yaml
 
 TARGETS = pathlib.Path("tests") / "integration" / "targets"
+AT_A_TIME = 2
+# What these change is the whole cluster's: nothing else runs beside them.
+ALONE = frozenset(("storage_class",))
 
 
 def targets() -> list[str]:
@@ -36,6 +42,18 @@ def write_configuration(copy: pathlib.Path, target: cluster.Target) -> None:
     content = {"integration_kubeconfig": target.environment["KUBECONFIG"], **target.variables}
     path = copy / "tests" / "integration" / "integration_config.yml"
     path.write_text("---\n" + yaml.safe_dump(content), encoding="utf-8")
+
+
+def run(command: list[str], folder: pathlib.Path, environment: dict[str, str], show: bool) -> tuple[int, float, str]:
+    """Run one target; its status, its seconds, and what it printed, unless that was shown as it came."""
+    begun = time.monotonic()
+    with tempfile.TemporaryFile("w+", errors="replace") as kept:
+        into = None if show else kept
+        done = subprocess.run(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=into, stderr=into, check=False
+        )
+        kept.seek(0)
+        return done.returncode, time.monotonic() - begun, kept.read()
 
 
 def main(wanted: list[str]) -> int:
@@ -55,13 +73,16 @@ def main(wanted: list[str]) -> int:
         environment.pop(name, None)
     command = [str(cluster.BIN / "ansible-test"), "integration", "--color", "no"]
     failed = []
-    for number, name in enumerate(chosen, 1):
-        print(f"\n--- integration target {name} ({number} of {len(chosen)})", flush=True)
-        begun = time.monotonic()
-        done = subprocess.run([*command, name], cwd=copy, env=environment, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode:
-            failed.append(name)
-        print(f"--- {name}: {'FAILED' if name in failed else 'ok'} after {time.monotonic() - begun:.0f} s", flush=True)
+    for group in (sorted(ALONE.intersection(chosen)), [name for name in chosen if name not in ALONE]):
+        with concurrent.futures.ThreadPoolExecutor(max_workers=1 if ALONE.intersection(group) else AT_A_TIME) as pool:
+            running = {pool.submit(run, [*command, name], copy, environment, len(chosen) == 1): name for name in group}
+            for done in concurrent.futures.as_completed(running):
+                status, seconds, output = done.result()
+                name = running[done]
+                if status:
+                    failed.append(name)
+                print(f"\n--- integration target {name}\n{output}", end="")
+                print(f"--- {name}: {'FAILED' if status else 'ok'} after {seconds:.0f} s", flush=True)
     if failed:
         print(f"\nFailed: {', '.join(failed)}. One alone runs with: make integration ARGS={failed[0]}")
     print(f"integration targets: {len(chosen) - len(failed)} passed, {len(failed)} failed", flush=True)

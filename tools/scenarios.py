@@ -14,9 +14,6 @@ import time
 import cluster
 import tree
 
-# What works on hosts alone and needs no cluster: it brings up a virtual machine (tests/vm) by itself.
-ON_HOSTS = frozenset(("nfs-server",))
-
 
 def main(wanted: list[str]) -> int:
     known = sorted(path.parent.name for path in (tree.ROOT / "molecule").glob("*/molecule.yml"))
@@ -25,7 +22,7 @@ def main(wanted: list[str]) -> int:
     chosen = wanted or known
     if not chosen:
         sys.exit("There is no scenario in molecule/.")
-    target = cluster.none() if ON_HOSTS.issuperset(chosen) else cluster.choose()
+    target = cluster.choose()
     print(f"Cluster: {target.title}", flush=True)
     # Molecule's own state stays in the clone, so that two clones do not share it.
     environment = {**target.environment, "MOLECULE_EPHEMERAL_DIRECTORY": "", "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1"}

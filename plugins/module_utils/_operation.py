@@ -23,6 +23,8 @@ Observed = t.TypeVar("Observed")
 
 # A line of progress is repeated this often (seconds) even if nothing changed, so that nobody stares at silence.
 PROGRESS_EVERY = 10.0
+# Characters after which a sentence that is said again is cut.
+LONG = 160
 # Where nothing can wake a wait, it looks again after this long (seconds).
 LOOK_AGAIN = 0.5
 
@@ -331,7 +333,9 @@ class _Loop(t.Generic[Observed]):
     def _say(self, text: str, waited: float = 0.0) -> None:
         now = time.monotonic()
         if text != self._said or now - self._said_at > PROGRESS_EVERY:
-            self.task.progress(f"{self.operation.title}: {text}" + (f" ({waited:.0f} s)" if waited >= 1 else ""))
+            # What was said in full once need not fill the screen.
+            words = text if text != self._said or len(text) < LONG else f"{text[:LONG].rsplit(' ', 1)[0]} …"
+            self.task.progress(f"{self.operation.title}: {words}" + (f" ({waited:.0f} s)" if waited >= 1 else ""))
             self._said, self._said_at = text, now
 
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 import typing as t
 
 Object = t.Mapping[str, t.Any]
@@ -17,6 +18,12 @@ Object = t.Mapping[str, t.Any]
 _FIRST_WORD = 3.0
 # Reasons of a waiting container that pass by themselves in a healthy start.
 _ON_ITS_WAY = ("ContainerCreating", "PodInitializing")
+# What the kubelet and containerd put before the reason for which an image cannot be had. The kubelet's part comes and
+# goes with each try, and both name the image again.
+_PULL_PREFIX = re.compile(
+    r'^(Back-off pulling image "[^"]*":? ?)?(ErrImagePull: )?(rpc error: code = \w+ desc = )?'
+    r'(failed to pull and unpack image "[^"]*": )?(failed to resolve (reference|image) "[^"]*": )?'
+)
 # The scheduler's note on a claim: a pod uses it, and its volume is made for this node.
 _SELECTED_NODE = "volume.kubernetes.io/selected-node"
 
@@ -141,7 +148,8 @@ def _waiting_phrase(container: Object, waiting: t.Mapping[str, t.Any]) -> str:
     reason = waiting.get("reason", "Waiting")
     name = container["name"]
     if reason in ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"):
-        return f"cannot get the image {container.get('image')} of container {name} ({reason}: {waiting.get('message')})"
+        why = _PULL_PREFIX.sub("", waiting.get("message") or "") or f"{reason}: {waiting.get('message')}"
+        return f"cannot get the image {container.get('image')} of container {name} ({why})"
     ended = container.get("lastState", {}).get("terminated")
     if reason == "CrashLoopBackOff" and ended:
         return f"container {name} keeps crashing ({_exit_phrase(container, ended)})"

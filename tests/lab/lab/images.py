@@ -329,7 +329,9 @@ def load(settings: Settings, on: Node, wanted: list[Recipe]) -> None:
 
 def variables(settings: Settings, wanted: list[Recipe]) -> dict[str, str]:
     """What the images are called as Ansible variables: what a recipe says under `variable`."""
-    return {recipe.content["variable"]: recipe.names[0] for recipe in wanted if "variable" in recipe.content}
+    found = {recipe.content["variable"]: recipe.names[0] for recipe in wanted if "variable" in recipe.content}
+    # Claims are tried out with the image of a database, as docs/guides/storage.md says.
+    return {**found, **({"storage_claims_image": found["mongodb_image"]} if "mongodb_image" in found else {})}
 
 
 def write_variables(settings: Settings, wanted: list[Recipe]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab import files, shell
 from lab.errors import LabError
-from lab.settings import CNI_NETWORK, NFT_TABLE, NODE_BRIDGE, NODE_NETWORK, POD_NETWORK, Node, Settings
+from lab.settings import CNI_NETWORK, NEIGHBOUR, NFT_TABLE, NODE_BRIDGE, NODE_NETWORK, POD_NETWORK, Node, Settings
 
 NETNS_FOLDER = Path("/run/netns")
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
@@ -64,6 +64,7 @@ def ensure(settings: Settings) -> None:
     if FORWARDING.read_text().strip() != "1":
         FORWARDING.write_text("1\n")
     ensure_bridge(NODE_BRIDGE, f"{settings.nodes[0].address}/{NODE_NETWORK.prefixlen}")
+    ip("address", "replace", f"{NEIGHBOUR}/32", "dev", NODE_BRIDGE)
     for node in settings.nodes:
         if node.network_namespace:
             connect(node, settings)

@@ -16,7 +16,7 @@ from pathlib import Path
 from lab import build, files, processes, shell
 from lab.errors import LabError
 from lab.processes import Process
-from lab.settings import CONTROL_PLANE_ADDRESS, NFS_PORT, NFS_SERVER, POD_NETWORK, Settings
+from lab.settings import CONTROL_PLANE_ADDRESS, NEIGHBOUR, NFS_PORT, NFS_SERVER, POD_NETWORK, Settings
 
 PART = "nfs"
 NAME = "nfs-server"
@@ -136,7 +136,11 @@ def client_environment(settings: Settings) -> dict[str, str]:
 
 def variables(settings: Settings) -> dict[str, str]:
     """For playbooks: where the exports are, on the network and on this machine's disk."""
-    return {"stateful_lab_nfs_server": str(NFS_SERVER), "stateful_lab_nfs_folder": str(folder(settings))}
+    return {
+        "stateful_lab_nfs_server": str(NFS_SERVER),
+        "stateful_lab_nfs_folder": str(folder(settings)),
+        "stateful_lab_neighbour": str(NEIGHBOUR),
+    }
 
 
 def thaw(settings: Settings) -> None:

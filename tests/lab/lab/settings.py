@@ -36,6 +36,8 @@ API_PORT = 6443
 # Every node and pod reaches the NFS server at this address. The port is the one that volumes have no word for.
 NFS_SERVER = CONTROL_PLANE_ADDRESS
 NFS_PORT = 2049
+# Free for a server that is no part of the cluster, such as a virtual machine's: no node ever gets it.
+NEIGHBOUR = IPv4Address("10.200.0.254")
 MOST_NODES = 9
 # Not etcd's usual ports: a distribution's own etcd service may be running on those.
 ETCD_PORT = 12379

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright (c) 2026, The stateful.kube authors
 
-"""What can be told without starting a machine; the scenario nfs-server starts one."""
+"""What can be told without starting a machine; the scenario storage starts one."""
 
 from __future__ import annotations
 

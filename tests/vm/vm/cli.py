@@ -84,7 +84,7 @@ def forward(settings: Settings, options: argparse.Namespace) -> int:
     """lead a port of this machine to one of the virtual machine, until it ends"""
     address, _, port = options.outside.rpartition(":")
     if not address or not port.isdecimal():
-        raise LabError(f"The outer end is written ADDRESS:PORT, such as 10.200.0.1:2049; found {options.outside!r}.")
+        raise LabError(f"The outer end is written ADDRESS:PORT, such as 10.200.0.254:2049; found {options.outside!r}.")
     machine.forward(existing(settings, options.name), options.inside, address, int(port))
     progress.say(f"{options.outside} leads to port {options.inside} of {options.name}.")
     return 0

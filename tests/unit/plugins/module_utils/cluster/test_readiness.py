@@ -106,6 +106,28 @@ def waiting(reason: str, **more: t.Any) -> dict[str, t.Any]:
     return {"containerStatuses": [{"name": "db", "image": "mongo:9", "state": state, "restartCount": 4, **more}]}
 
 
+UNPACK = 'failed to pull and unpack image "r.invalid/mongo:9": failed to resolve reference "r.invalid/mongo:9": '
+LOOKUP = 'failed to do request: Head "https://r.invalid/v2/mongo/manifests/9": dial tcp: lookup r.invalid: no such host'
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "why"),
+    [
+        ("ErrImagePull", UNPACK + LOOKUP, LOOKUP),
+        # The same image at the next look: nobody is told twice.
+        ("ImagePullBackOff", f'Back-off pulling image "r.invalid/mongo:9": ErrImagePull: {UNPACK}{LOOKUP}', LOOKUP),
+        ("ErrImagePull", f"rpc error: code = NotFound desc = {UNPACK}not found", "not found"),
+        ("ImagePullBackOff", 'Back-off pulling image "mongo:9"', 'ImagePullBackOff: Back-off pulling image "mongo:9"'),
+        ("ErrImageNeverPull", 'Container image "mongo:9" is not present', 'Container image "mongo:9" is not present'),
+        ("InvalidImageName", None, "InvalidImageName: None"),
+    ],
+)
+def test_why_an_image_cannot_be_had_is_said_once(reason: str, message: t.Optional[str], why: str) -> None:
+    state = {"waiting": {"reason": reason, "message": message}}
+    status = {"containerStatuses": [{"name": "db", "image": "mongo:9", "state": state, "restartCount": 0}]}
+    assert pod_obstacle(pod(status)) == f"cannot get the image mongo:9 of container db ({why})"
+
+
 @pytest.mark.parametrize(
     ("status", "says"),
     [

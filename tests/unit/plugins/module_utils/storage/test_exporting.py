@@ -4,7 +4,7 @@
 
 """Writing files of exports in a folder of the test, with a program that notes what exportfs would have read.
 
-The real exportfs of a real server is in the molecule scenario nfs-server; here a run is killed at every point, and
+The real exportfs of a real server is in the molecule scenario storage; here a run is killed at every point, and
 exportfs says what it seldom says.
 """
 
