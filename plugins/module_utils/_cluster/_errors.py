@@ -37,6 +37,11 @@ class ApiError(Failure):
     def forbidden(self) -> bool:
         return self.status == 403
 
+    @property
+    def malformed(self) -> bool:
+        """The object does not fit its kind. Of an apply the server calls that its own failure (500)."""
+        return self.status == 400 or "failed to create typed patch object" in str(self)
+
 
 def conflicts(error: ApiError) -> tuple[tuple[str, str], ...]:
     """The fields that another manager has, and that manager, from the API server's answer."""

@@ -95,6 +95,14 @@ def last_word(cluster: Cluster, namespace: str, kind: str, name: str) -> str:
     return _last_message(events)
 
 
+def unbound_claim(cluster: Cluster, claim: Object) -> str:
+    """One sentence on a claim without volume, whether a pod waits for it or not; nothing for one that is bound."""
+    name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
+    about = f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={name}"
+    events = _read(lambda: cluster.list("v1", "Event", namespace, fields=about))
+    return _in_words(cluster, [claim], {("PersistentVolumeClaim", name): events})[name]
+
+
 def _revision(replica_set: Object) -> int:
     text = (replica_set["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", "0")
     return int(text) if text.isdigit() else 0
@@ -120,8 +128,12 @@ def _unbound_claims(
     mounted = {claim for pod in pending for claim in claim_names(pod)}
     every = _read(lambda: cluster.list("v1", "PersistentVolumeClaim", namespace)) if mounted else []
     waiting = [one for one in every if one["metadata"]["name"] in mounted and one["status"].get("phase") != "Bound"]
-    if not waiting:
-        return {}
+    return _in_words(cluster, waiting, events) if waiting else {}
+
+
+def _in_words(
+    cluster: Cluster, waiting: t.Sequence[Object], events: t.Mapping[tuple[str, str], t.Sequence[Object]]
+) -> dict[str, str]:
     classes: t.Optional[list[Object]]
     try:
         classes = cluster.list("storage.k8s.io/v1", "StorageClass")

@@ -357,7 +357,8 @@ class Manifests(Watching[Observed]):
                 found += finalizers(seen)
             else:
                 found += self._rollouts.blocked_by(seen, observed)
-        return found
+        # A claim is part of what is said of a pod that waits for it.
+        return [text for text in found if not any(text != other and text in other for other in found)]
 
     # What is told
 
@@ -439,7 +440,6 @@ def _apply_error(key: Key, error: ApiError) -> str:
             f"{key}: the API server does not accept it: {error.message.rstrip('.')}. Correct the definition; the "
             "object was left as it was."
         )
-    # An unknown field in a server-side apply comes back as the server's own failure.
-    if error.status == 400 or "field not declared in schema" in error.message:
+    if error.malformed:
         return f"{key}: the API server does not understand it: {error.message.rstrip('.')}. Correct the definition."
     return f"{key}: {error.message}"

@@ -14,7 +14,12 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, idle, no_image_name
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose, last_word, newest_pods
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import (
+    diagnose,
+    last_word,
+    newest_pods,
+    unbound_claim,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import Observed, Seen, held_by
@@ -77,7 +82,8 @@ class Rollouts:
         if not held_by(seen, observed):
             return ()
         if seen.key.kind == "PersistentVolumeClaim":
-            told = last_word(self._cluster, seen.key.namespace, seen.key.kind, seen.key.name)
+            told = unbound_claim(self._cluster, live)
+            told = told or last_word(self._cluster, seen.key.namespace, seen.key.kind, seen.key.name)
             return [told] if told else []
         if not isinstance(live.get("spec", {}).get("selector"), dict):
             return ()

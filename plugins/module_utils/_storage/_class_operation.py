@@ -146,7 +146,7 @@ class StorageClass(Operation[Seen]):
         fight = conflict_sentence([SeenObject(key, conflicts=conflicts(error))])
         if fight:
             return Failure(fight, **error.facts)
-        if error.status in (400, 422):
+        if error.status == 422 or error.malformed:
             return Failure(
                 f"StorageClass {self.wish.name}: the API server does not accept these options: "
                 f"{error.message.rstrip('.')}. Correct them; nothing was changed.",

@@ -53,7 +53,7 @@ def asked(params: Params) -> Asked:
             )
     if params["state"] == "absent":
         return Asked(Wish(name, "absent", allow_pending=params["allow_pending_claims"]))
-    parameters = {str(key): _text(value) for key, value in (params["parameters"] or {}).items()}
+    parameters = {str(key): _text(key, value) for key, value in (params["parameters"] or {}).items()}
     check_secrets(parameters)
     legacy = translate(
         params["provisioner"], parameters if params["parameters"] is not None else None, params["allowed_topologies"]
@@ -95,8 +95,10 @@ def asked(params: Params) -> Asked:
     return Asked(wish, preset)
 
 
-def _text(value: t.Any) -> str:
+def _text(key: t.Any, value: t.Any) -> str:
     """YAML reads yes and 3 where the API wants texts."""
+    if value is None or isinstance(value, (dict, list)):
+        raise Failure(f"parameters: expected a text for {key}, found {type(value).__name__}. Put one, or leave it out.")
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

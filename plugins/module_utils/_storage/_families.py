@@ -23,6 +23,7 @@ Entry = t.Mapping[str, t.Any]
 HOSTNAME = "kubernetes.io/hostname"
 _FILE, _BLOCK = "Filesystem", "Block"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_CLAIM = ("namespace", "name")
 # {n}, {n:03} and {node}: all that differs between the volumes of one entry.
 _PLACE = re.compile(r"\{(n|node)(?::0?(\d+))?\}")
 
@@ -78,6 +79,8 @@ def _members(where: str, entry: Entry) -> list[tuple[int, str]]:
     count, start, nodes = entry["count"], entry["start"], entry["nodes"] or [""]
     if count < 1 or start < 0:
         raise Failure(f"{where}: expected count to be 1 or more and start 0 or more, found {count} and {start}.")
+    if entry["nodes"] and not all(nodes):
+        raise Failure(f"{where}: nodes: expected host names of nodes, found an empty one.")
     return [(n, node) for node in nodes for n in range(start, start + count)]
 
 
@@ -93,12 +96,7 @@ def _fill(value: t.Any, n: int, node: str) -> t.Any:
 
 
 def _volume(where: str, entry: Entry, n: int, node: str, state: str, warnings: list[str]) -> Object:
-    name = _fill(entry["name"], n, node)
-    if len(name) > 253 or not _NAME.fullmatch(name):
-        raise Failure(
-            f'{where}: name "{name}": expected at most 253 lower-case letters, digits, "-" and ".", with a letter or '
-            "digit at both ends."
-        )
+    name = _name(where, "name", _fill(entry["name"], n, node))
     volume: Object = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}}
     if state == "absent":
         return volume
@@ -120,7 +118,8 @@ def _volume(where: str, entry: Entry, n: int, node: str, state: str, warnings: l
     if entry["mount_options"]:
         spec["mountOptions"] = list(entry["mount_options"])
     if entry["claim_ref"]:
-        claim = _fill(dict(entry["claim_ref"]), n, node)
+        # The API server takes any text here, and the volume would wait for a claim that nobody can make.
+        claim = {key: _name(where, f"claim_ref: {key}", _fill(entry["claim_ref"][key], n, node)) for key in _CLAIM}
         spec["claimRef"] = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim}
     affinity = _affinity(where, entry, n, node, affinity)
     if affinity:
@@ -128,6 +127,15 @@ def _volume(where: str, entry: Entry, n: int, node: str, state: str, warnings: l
     _think_of(where, entry["reclaim_policy"], kind, affinity, warnings)
     volume["spec"] = spec
     return volume
+
+
+def _name(where: str, option: str, name: str) -> str:
+    if len(name) > 253 or not _NAME.fullmatch(name):
+        raise Failure(
+            f'{where}: {option} "{name}": expected at most 253 lower-case letters, digits, "-" and ".", with a letter '
+            "or digit at both ends."
+        )
+    return name
 
 
 def _affinity(where: str, entry: Entry, n: int, node: str, known: t.Optional[Object]) -> t.Optional[Object]:
@@ -293,3 +301,5 @@ def _check(where: str, entry: Entry, kind: str, fields: Entry) -> None:
             f"{where}: mount_options: {title} with volume mode {mode} is not mounted with options, and the API server "
             "or the kubelet would refuse them. Leave them out."
         )
+    if not all(option.strip() for option in entry["mount_options"]):
+        raise Failure(f"{where}: mount_options: expected options such as nfsvers=4.1, found an empty one.")

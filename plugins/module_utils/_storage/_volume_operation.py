@@ -84,7 +84,7 @@ class PersistentVolumes(Operation[Seen]):
         fight = conflict_sentence([SeenObject(Key(*KIND, "", name), conflicts=conflicts(error))])
         if fight:
             return Failure(fight, **error.facts)
-        if error.status in (400, 422) or "field not declared in schema" in error.message:
+        if error.status == 422 or error.malformed:
             return Failure(
                 f"PersistentVolume {name}: the API server does not accept it: {error.message.rstrip('.')}. Correct the "
                 "entry; nothing was changed.",

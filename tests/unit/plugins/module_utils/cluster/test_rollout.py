@@ -9,14 +9,19 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose, last_word, newest_pods
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import (
+    diagnose,
+    last_word,
+    newest_pods,
+    unbound_claim,
+)
 
 
 class Table:
     def __init__(self, **objects: list[dict[str, t.Any]]) -> None:
         self.objects = objects
 
-    def list(self, _version: str, kind: str, _namespace: str, labels: str = "", fields: str = "") -> t.Any:
+    def list(self, _version: str, kind: str, _namespace: str = "", labels: str = "", fields: str = "") -> t.Any:
         if kind not in self.objects:
             raise ApiError("forbidden", 403)
         return self.objects[kind] if "type=Normal" not in fields else []
@@ -49,6 +54,25 @@ def test_a_denial_is_told_until_pods_have_come_after_it() -> None:
     assert told() == ["shop: StatefulSet shop: exceeded quota"]
     assert told(pod("2026-01-01T00:04:00Z")) == ["shop: StatefulSet shop: exceeded quota"]
     assert told(pod("2026-01-01T00:06:00Z")) == []
+
+
+def test_a_claim_that_no_pod_waits_for_is_explained_as_well() -> None:
+    claim = {
+        "metadata": {"name": "data", "namespace": "shop"},
+        "spec": {"storageClassName": "big", "resources": {"requests": {"storage": "300Gi"}}},
+        "status": {"phase": "Pending"},
+    }
+    volume = {
+        "metadata": {"name": "pv-200"},
+        "spec": {"storageClassName": "big", "capacity": {"storage": "200Gi"}},
+        "status": {"phase": "Available"},
+    }
+    event = {"message": "no volume yet", "lastTimestamp": "2026-01-01T00:05:00Z"}
+    cluster: t.Any = Table(Event=[event], StorageClass=[], PersistentVolume=[volume])
+    text = unbound_claim(cluster, claim)
+    assert text.startswith("claim data (300Gi of class big) is Pending: no volume yet. There is no StorageClass big")
+    assert "pv-200 (200Gi, Available, smaller than 300Gi)" in text
+    assert unbound_claim(cluster, {**claim, "status": {"phase": "Bound"}}) == ""
 
 
 def test_an_object_of_which_nothing_is_told_is_no_defect() -> None:

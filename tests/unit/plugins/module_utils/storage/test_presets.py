@@ -285,6 +285,8 @@ def test_what_a_storage_policy_has_to_say_is_named() -> None:
         ({"provisioner": "nfs.csi.k8s.io", "allow_volume_expansion": True}, "cannot make a volume larger"),
         ({"name": "Fast"}, "expected at most 253 lower-case letters"),
         ({"annotations": {"storageclass.beta.kubernetes.io/is-default-class": "true"}}, "say default: true"),
+        ({"provisioner": "example.com/own", "parameters": {"tier": None}}, "expected a text for tier, found NoneType"),
+        ({"provisioner": "example.com/own", "parameters": {"tier": ["gold"]}}, "expected a text for tier, found list"),
     ],
 )
 def test_what_a_storage_cannot_do_is_refused(options: dict[str, t.Any], says: str) -> None:

@@ -159,6 +159,10 @@ def test_names_are_enough_to_remove_volumes() -> None:
         ({"source": {"gcePersistentDisk": {"pdName": "x"}}}, "volumeHandle projects/PROJECT/zones/ZONE/disks/NAME"),
         ({"source": {"azureDisk": {"diskURI": "https://a.blob.microsoft.net/x.vhd"}}}, "begins with /subscriptions/"),
         ({"source": {"flexVolume": {"driver": "x"}}}, "FlexVolume is deprecated"),
+        ({"nodes": ["a", ""]}, "nodes: expected host names"),
+        ({"mount_options": ["hard", " "]}, "mount_options: expected options"),
+        ({"claim_ref": {"namespace": "shop", "name": ""}}, 'claim_ref: name ""'),
+        ({"claim_ref": {"namespace": "A shop", "name": "data"}}, 'claim_ref: namespace "A shop"'),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, t.Any], says: str) -> None:
