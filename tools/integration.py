@@ -5,25 +5,21 @@
 """Run ``ansible-test integration`` on a cluster, two targets at a time: ``integration.py [TARGET…]``.
 
 Every folder of tests/integration/targets is a target, but those whose aliases say ``hidden``, which others use. Targets
-work in namespaces of their own and mostly wait for pods, so that two take hardly longer than one.
+work in namespaces of their own.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import pathlib
-import subprocess
 import sys
-import tempfile
-import time
 
 import ansible_test_env
 import cluster
+import several
 import tree
 import yaml
 
 TARGETS = pathlib.Path("tests") / "integration" / "targets"
-AT_A_TIME = 2
 # What these change is the whole cluster's: nothing else runs beside them.
 ALONE = frozenset(("storage_class",))
 
@@ -44,18 +40,6 @@ def write_configuration(copy: pathlib.Path, target: cluster.Target) -> None:
     path.write_text("---\n" + yaml.safe_dump(content), encoding="utf-8")
 
 
-def run(command: list[str], folder: pathlib.Path, environment: dict[str, str], show: bool) -> tuple[int, float, str]:
-    """Run one target; its status, its seconds, and what it printed, unless that was shown as it came."""
-    begun = time.monotonic()
-    with tempfile.TemporaryFile("w+", errors="replace") as kept:
-        into = None if show else kept
-        done = subprocess.run(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=into, stderr=into, check=False
-        )
-        kept.seek(0)
-        return done.returncode, time.monotonic() - begun, kept.read()
-
-
 def main(wanted: list[str]) -> int:
     known = targets()
     if unknown := [name for name in wanted if name not in known]:
@@ -72,17 +56,9 @@ def main(wanted: list[str]) -> int:
     for name in ("KUBECONFIG", "ANSIBLE_INVENTORY", "ANSIBLE_COLLECTIONS_PATH"):
         environment.pop(name, None)
     command = [str(cluster.BIN / "ansible-test"), "integration", "--color", "no"]
-    failed = []
-    for group in (sorted(ALONE.intersection(chosen)), [name for name in chosen if name not in ALONE]):
-        with concurrent.futures.ThreadPoolExecutor(max_workers=1 if ALONE.intersection(group) else AT_A_TIME) as pool:
-            running = {pool.submit(run, [*command, name], copy, environment, len(chosen) == 1): name for name in group}
-            for done in concurrent.futures.as_completed(running):
-                status, seconds, output = done.result()
-                name = running[done]
-                if status:
-                    failed.append(name)
-                print(f"\n--- integration target {name}\n{output}", end="")
-                print(f"--- {name}: {'FAILED' if status else 'ok'} after {seconds:.0f} s", flush=True)
+    jobs = [several.Job(name, [*command, name], copy, environment) for name in chosen]
+    failed = several.run("integration target", [job for job in jobs if job.name in ALONE], at_a_time=1)
+    failed += several.run("integration target", [job for job in jobs if job.name not in ALONE])
     if failed:
         print(f"\nFailed: {', '.join(failed)}. One alone runs with: make integration ARGS={failed[0]}")
     print(f"integration targets: {len(chosen) - len(failed)} passed, {len(failed)} failed", flush=True)

@@ -2,17 +2,22 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run the molecule scenarios on a cluster, one after the other: ``scenarios.py [SCENARIO…]``."""
+"""Run the molecule scenarios on a cluster, two at a time: ``scenarios.py [SCENARIO…]``."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import time
 
 import cluster
+import several
 import tree
+
+# What takes longest begins first, so that two at a time end together.
+LONG = ("storage", "nfs")
+
+
+def _place(name: str) -> tuple[int, str]:
+    return LONG.index(name) if name in LONG else len(LONG), name
 
 
 def main(wanted: list[str]) -> int:
@@ -24,20 +29,17 @@ def main(wanted: list[str]) -> int:
         sys.exit("There is no scenario in molecule/.")
     target = cluster.choose()
     print(f"Cluster: {target.title}", flush=True)
-    # Molecule's own state stays in the clone, so that two clones do not share it.
-    environment = {**target.environment, "MOLECULE_EPHEMERAL_DIRECTORY": "", "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1"}
+    environment = {**target.environment, "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1"}
     environment.setdefault("COLUMNS", "160")
     environment.setdefault("ANSIBLE_INVENTORY", "localhost,")
-    failed = []
-    for name in chosen:
-        print(f"\n--- molecule scenario {name}", flush=True)
-        begun = time.monotonic()
-        environment["MOLECULE_EPHEMERAL_DIRECTORY"] = str(tree.ROOT / "build" / "molecule" / name)
-        os.makedirs(environment["MOLECULE_EPHEMERAL_DIRECTORY"], exist_ok=True)
+    jobs = []
+    for name in sorted(chosen, key=_place):
+        # Molecule's own state stays in the clone, so that two clones do not share it.
+        state = tree.ROOT / "build" / "molecule" / name
+        state.mkdir(parents=True, exist_ok=True)
         command = [str(cluster.BIN / "molecule"), "test", "--scenario-name", name]
-        if subprocess.run(command, cwd=tree.ROOT, env=environment, stdin=subprocess.DEVNULL, check=False).returncode:
-            failed.append(name)
-        print(f"--- {name}: {'FAILED' if name in failed else 'ok'} after {time.monotonic() - begun:.0f} s", flush=True)
+        jobs.append(several.Job(name, command, tree.ROOT, {**environment, "MOLECULE_EPHEMERAL_DIRECTORY": str(state)}))
+    failed = several.run("molecule scenario", jobs)
     print(f"molecule scenarios: {len(chosen) - len(failed)} passed, {len(failed)} failed", flush=True)
     return 1 if failed else 0
 

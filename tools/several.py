@@ -1,0 +1,60 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Programs that run side by side: tests on a cluster mostly wait for pods, so that two take hardly longer than one."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import pathlib
+import subprocess
+import tempfile
+import time
+import typing as t
+
+AT_A_TIME = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    name: str
+    command: t.Sequence[str]
+    folder: pathlib.Path
+    environment: t.Mapping[str, str]
+
+
+def run(what: str, jobs: t.Sequence[Job], at_a_time: int = AT_A_TIME) -> list[str]:
+    """Run all jobs, in this order, and go on after a failure; the names of those that failed.
+
+    The output of a job is shown when it has ended, in one piece; that of a single one as it comes.
+    """
+    failed = []
+    with concurrent.futures.ThreadPoolExecutor(max_workers=at_a_time) as pool:
+        running = {pool.submit(_one, job, len(jobs) == 1): job.name for job in jobs}
+        for done in concurrent.futures.as_completed(running):
+            status, seconds, output = done.result()
+            name = running[done]
+            if status:
+                failed.append(name)
+            print(f"\n--- {what} {name}\n{output}", end="")
+            print(f"--- {name}: {'FAILED' if status else 'ok'} after {seconds:.0f} s", flush=True)
+    return failed
+
+
+def _one(job: Job, show: bool) -> tuple[int, float, str]:
+    begun = time.monotonic()
+    with tempfile.TemporaryFile("w+", errors="replace") as kept:
+        into = None if show else kept
+        done = subprocess.run(
+            job.command,
+            cwd=job.folder,
+            env=job.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=into,
+            stderr=into,
+            check=False,
+        )
+        kept.seek(0)
+        return done.returncode, time.monotonic() - begun, kept.read()
