@@ -19,8 +19,8 @@ PAGE = ROOT / "docs" / "proven.md"
 FOLDERS = ("tests/", "molecule/")
 # What a row says in place of a test.
 NOT_RUN = "Not run"
-LINK = re.compile(r"\[`([^`]+)`\]\(([^)]+)\)(?:,? (“[^”]+”(?:, “[^”]+”)*))?")
-QUOTED = re.compile(r"“([^”]+)”")
+LINK = re.compile(r'\[`([^`]+)`\]\(([^)]+)\)(?:, ("[^"]+"(?:, "[^"]+")*))?')
+QUOTED = re.compile(r'"([^"]+)"')
 
 
 class Proof(t.NamedTuple):
@@ -66,7 +66,7 @@ def test_every_row_names_a_test_that_is_there_or_says_why_it_has_none(row: tuple
         content = path.read_text(encoding="utf-8")
         assert proof.names, f"which test of {proof.path}?"
         for name in proof.names:
-            assert stated(name, content), f"{proof.path} has no test or task named “{name}”"
+            assert stated(name, content), f"{proof.path} has no test or task named '{name}'"
 
 
 def stated(name: str, content: str) -> bool:
