@@ -17,9 +17,10 @@ description:
   - Everything that would change is tried first by a dry run of the API server, so that one wrong object stops the
     task before any is made. Objects that do not change cost one list request for each kind.
   - What the API server does not change in place is told apart in the plan. A StatefulSet of which
-    C(podManagementPolicy), or the size or class of a claim template, changes is deleted without its pods and made
+    C(podManagementPolicy), or the size of a claim template, changes is deleted without its pods and made
     again, so that it takes its pods and claims over. Its claims grow first, where their class allows it. Killed in the
     middle, the next run goes on; until then a Secret called C(NAME.recreation) holds what the StatefulSet was.
+    So is one of which a claim template changes in class or access modes, if O(storage_change) lets it.
     Every other such change is refused, with what was found and what can be done.
   - Values of Secrets are shown neither in the diff nor, with C(-vvv), among the options of the task, nor in messages,
     nor in the system's log. Mind that a playbook which loops over them, or has them in the name of a task, shows them.
@@ -134,6 +135,19 @@ options:
     type: list
     elements: str
     default: []
+  storage_change:
+    description:
+      - What to do where a claim template of a StatefulSet changes in class, access modes or selector, while claims of
+        it exist that are otherwise. Kubernetes never moves a claim.
+      - With V(refuse) the task is refused. The message names the claims, and the ways to go on, of which
+        M(stateful.kube.claim_migrate) is one.
+      - With V(new_claims) the StatefulSet is made again without its pods, only claims that are yet to be made are of
+        the new kind, and existing ones stay where they are, with their data.
+      - Where no claim is otherwise (there are none, or M(stateful.kube.claim_migrate) has moved them) this option
+        does not matter.
+    type: str
+    choices: [refuse, new_claims]
+    default: refuse
   wait:
     description:
       - Wait until the objects are ready. Workloads are ready when their pods are, and a rollout has gone as far as its
@@ -150,6 +164,7 @@ options:
     default: 120
 seealso:
   - module: stateful.kube.objects_info
+  - module: stateful.kube.claim_migrate
 """
 
 EXAMPLES = r"""
@@ -265,6 +280,7 @@ SPECIFICATION = {
         "application": {"type": "str"},
         "prune": {"type": "bool", "default": False},
         "hold_new": {"type": "list", "elements": "str", "default": []},
+        "storage_change": {"type": "str", "choices": ["refuse", "new_claims"], "default": "refuse"},
         "wait": {"type": "bool", "default": False},
     },
     "required_if": [("prune", True, ["application"])],
@@ -305,6 +321,7 @@ def run(task: Task) -> dict[str, t.Any]:
             application=params["application"] or "",
             prune=params["prune"],
             hold_new=params["hold_new"],
+            storage_change=params["storage_change"],
             wait=params["wait"],
             wait_timeout=params["wait_timeout"],
         )

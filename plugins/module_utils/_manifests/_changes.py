@@ -14,14 +14,15 @@ which there is a refusal with reasons and choices.
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import owns
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import condition
+from ansible_collections.stateful.kube.plugins.module_utils._manifests import _variant as variant
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._variant import text as _text
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Refusal
 
 #: may claims of this class grow? None where nobody could tell
@@ -78,9 +79,20 @@ def in_place(live: Object, after: Object) -> str:
 
 
 def stateful_set_change(
-    key: Key, declared: Object, live: Object, claims: t.Sequence[Object], classes: Classes, manager: str
+    key: Key,
+    declared: Object,
+    live: Object,
+    claims: t.Sequence[Object],
+    classes: Classes,
+    manager: str,
+    new_claims: bool = False,
+    default_class: t.Optional[str] = None,
 ) -> t.Optional[Change]:
-    """How a StatefulSet becomes as declared, or None where none of its unchangeable fields differs."""
+    """How a StatefulSet becomes as declared, or None where none of its unchangeable fields differs.
+
+    ``new_claims``: another storage variant may be for claims that are yet to be made, while others stay where they are.
+    ``default_class``: the class of a claim that names none, where that is known.
+    """
     spec, there = _effective(declared, live, manager), live["spec"]
     wanted = {template["metadata"]["name"]: template for template in spec["volumeClaimTemplates"]}
     found = {template["metadata"]["name"]: template for template in there.get("volumeClaimTemplates") or ()}
@@ -99,11 +111,12 @@ def stateful_set_change(
         own = claims_of(key, name, claims)
         if quantity(after) < quantity(before):
             return Change(_shrinks(key, name, before, after, own))
-        if _class(template) != _class(found[name]):
-            reasons.append(
-                f"new claims of template {name} get {_class_words(template)} in place of {_class_words(found[name])}, "
-                "and existing claims stay where they are"
-            )
+        fields = variant.changed(template, found[name])
+        if fields:
+            stay = variant.elsewhere(template, fields, own, default_class)
+            if stay and (not new_claims or "volumeMode" in fields):
+                return Change(variant.refusal(key, name, template, found[name], fields, stay))
+            reasons.append(variant.reason(name, template, found[name], fields, bool(own), bool(stay)))
         if quantity(after) > quantity(before):
             reasons.append(f"claim template {name} grows from {before} to {after}")
             for claim in own:
@@ -149,12 +162,10 @@ def to_be(declared: Object, other: Object, live: Object, manager: str) -> Object
 
 
 def _resized(template: Object, wanted: Object) -> Object:
-    """A claim template with another's size and class, which is all that may differ."""
-    spec = {name: value for name, value in template["spec"].items() if name != "storageClassName"}
+    """A claim template with another's size and storage variant, which is all that may differ."""
+    spec = variant.with_variant(template, wanted)
     requests = {**spec["resources"]["requests"], "storage": _size(wanted)}
     spec["resources"] = {**spec["resources"], "requests": requests}
-    if _class(wanted) is not None:
-        spec["storageClassName"] = _class(wanted)
     return {**template, "spec": spec}
 
 
@@ -214,8 +225,8 @@ def _templates_differ(key: Key, wanted: t.Mapping[str, Object], found: t.Mapping
         paths = _other_differences(template, found[name])
         if paths:
             return Refusal(
-                f"{key}: claim template {name} changes in {', '.join(paths)}. Only its size and its class can change "
-                "while the pods go on. Nothing was changed.",
+                f"{key}: claim template {name} changes in {', '.join(paths)}. Only its size, class, access modes, "
+                "volume mode and selector can change while the pods go on. Nothing was changed.",
                 tuple(f"{path} is {_text(was)}, and {_text(now)} is declared" for path, (was, now) in paths.items()),
                 (
                     f"declare {', '.join(paths)} of the claim template as it was",
@@ -233,14 +244,13 @@ def _templates_differ(key: Key, wanted: t.Mapping[str, Object], found: t.Mapping
 
 
 def _other_differences(template: Object, found: Object) -> dict[str, tuple[t.Any, t.Any]]:
-    """Fields of a claim template that differ, other than size and class."""
+    """Fields of a claim template that differ, other than size and storage variant."""
 
     def flat(one: Object) -> dict[str, t.Any]:
         metadata, spec = one.get("metadata") or {}, one.get("spec") or {}
         fields = {f"metadata.{name}": metadata.get(name) or {} for name in ("labels", "annotations")}
-        left_out = ("storageClassName", "resources")
+        left_out = (*variant.FIELDS, "resources")
         fields.update({f"spec.{name}": value for name, value in spec.items() if name not in left_out})
-        fields.setdefault("spec.volumeMode", "Filesystem")
         resources = {k: v for k, v in (spec.get("resources") or {}).items() if k != "requests"}
         requests = {k: v for k, v in ((spec.get("resources") or {}).get("requests") or {}).items() if k != "storage"}
         return {**fields, **{f"spec.resources.{k}": v for k, v in {**resources, **requests}.items() if v}}
@@ -487,18 +497,3 @@ def _at(obj: Object, path: str) -> t.Any:
 
 def _size(claim: Object) -> str:
     return str(_at(claim, "spec.resources.requests.storage") or "0")
-
-
-def _class(claim: Object) -> t.Optional[str]:
-    return t.cast("t.Optional[str]", (claim.get("spec") or {}).get("storageClassName"))
-
-
-def _class_words(claim: Object) -> str:
-    name = _class(claim)
-    return "the default class" if name is None else f"class {name}" if name else "no class"
-
-
-def _text(value: t.Any) -> str:
-    if value in (None, "", {}, []):
-        return "not set"
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

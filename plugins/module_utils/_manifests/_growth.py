@@ -16,6 +16,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import Classes, Growth
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key
 
+_DEFAULT = "storageclass.kubernetes.io/is-default-class"
+
 
 def growable(cluster: Cluster) -> Classes:
     """Whether claims of each class can grow; None for an account that may not know."""
@@ -23,6 +25,14 @@ def growable(cluster: Cluster) -> Classes:
     return (
         None if classes is None else {one["metadata"]["name"]: bool(one.get("allowVolumeExpansion")) for one in classes}
     )
+
+
+def default_class(cluster: Cluster) -> t.Optional[str]:
+    """The class of a claim that names none: the newest that is marked. None where there is none to be seen."""
+    classes = list_if_allowed(cluster, "storage.k8s.io/v1", "StorageClass") or ()
+    marked = [one for one in classes if (one["metadata"].get("annotations") or {}).get(_DEFAULT) == "true"]
+    newest = max(marked, key=lambda one: str(one["metadata"].get("creationTimestamp") or ""), default=None)
+    return str(newest["metadata"]["name"]) if newest else None
 
 
 def quotas(cluster: Cluster, namespace: str) -> t.Sequence[Object]:

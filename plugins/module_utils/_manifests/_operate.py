@@ -39,6 +39,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared
 )
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._generated import generate, look
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._growth import (
+    default_class,
     grow,
     growable,
     late_classes,
@@ -86,6 +87,7 @@ class Manifests(Watching[Observed]):
         application: str = "",
         prune: bool = False,
         hold_new: t.Collection[str] = (),
+        storage_change: str = "refuse",
         wait: bool = False,
         wait_timeout: float = 120,
     ) -> None:
@@ -99,6 +101,7 @@ class Manifests(Watching[Observed]):
         self.application = application
         self.prune = prune
         self.hold_new = hold_new
+        self.storage_change = storage_change
         self.wait = wait
         self.wait_timeout = wait_timeout
         self.declared = self._keyed(declared)
@@ -236,7 +239,16 @@ class Manifests(Watching[Observed]):
             refusal = other_change(key, declared, live, classes)
             return Seen(key, live, declared, changes=True, change=Change(refusal)) if refusal else None
         claims = self.cluster.list("v1", "PersistentVolumeClaim", key.namespace)
-        change = stateful_set_change(key, declared, live, claims, growable(self.cluster), self.manager)
+        change = stateful_set_change(
+            key,
+            declared,
+            live,
+            claims,
+            growable(self.cluster),
+            self.manager,
+            self.storage_change == "new_claims",
+            default_class(self.cluster),
+        )
         if change is None:
             return None
         if change.refusal:

@@ -26,6 +26,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._prune im
 )
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import Recreation
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._stuck import StuckPod
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._variant import interrupted
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 # On a StatefulSet: what its data was made with, in words.
@@ -96,6 +97,7 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
     """Make and change what differs, in order; then wait until everything is ready, if asked."""
     refusals = [
         _is_anothers(seen)
+        or (interrupted(seen.key, seen.live) if seen.declared else None)
         or _shrinks(seen)
         or _changes_identity(seen)
         or (seen.change.refusal if seen.change else None)

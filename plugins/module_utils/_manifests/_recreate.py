@@ -74,6 +74,12 @@ def stand(cluster: Cluster, key: Key, live: t.Optional[Object]) -> t.Optional[Re
     return Recreation("adopting" if waiting else "finishing", saved, waiting)
 
 
+def lost(cluster: Cluster, key: Key) -> t.Optional[Recreation]:
+    """The recreation of a StatefulSet that is gone, also where neither pods nor claims of it are left."""
+    saved = _saved(cluster, key)
+    return Recreation("gone", saved) if saved else None
+
+
 def attempt(cluster: Cluster, target: Object) -> None:
     """Try whether the API server would make this StatefulSet. Raises ApiError."""
     try:

@@ -39,6 +39,7 @@ PLAIN = "urllib3 websocket"
 # name: (packages of others beside ansible-core, packages of the standard library from HEAVY below)
 ACTIONS = {
     "external_service": (PLAIN, "concurrent http ssl"),
+    "claim_migrate": (PLAIN, "concurrent http ssl"),
     "claim_resize": (PLAIN, "concurrent http ssl"),
     "manifests": (PLAIN, "concurrent http ssl"),
     # No driver: a run that has nothing to do gets along without.
@@ -58,6 +59,7 @@ NOT_PLAIN = (KUBERNETES, "http multiprocessing pydoc")
 # and argument specification where they may be missing.
 IMPORTED_MODULES = {
     "external_service": ("", "concurrent ssl"),
+    "claim_migrate": ("", "concurrent ssl"),
     "claim_resize": ("", "concurrent ssl"),
     "manifests": ("", "concurrent ssl"),
     "mongodb_replica_set": ("", "concurrent ssl"),

@@ -29,7 +29,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes 
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import Observed, Seen, plan_present
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._recreate import Recreation
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 
 SET = Key("apps/v1", "StatefulSet", "shop", "shop")
 GROWS = {"fast": True, "fixed": False}
@@ -159,14 +159,72 @@ def test_a_class_that_cannot_grow_and_a_smaller_size_are_refused() -> None:
     assert unknown.growth  # who may not read classes lets the API server say it
 
 
-def test_a_new_class_is_for_new_claims() -> None:
-    found = change(declared(template(storage_class="fixed")), live(template()), [claim(0)])
+def test_another_class_is_refused_while_claims_are_elsewhere() -> None:
+    wanted, there = declared(template(storage_class="fixed")), live(template())
+    text = refused(wanted, there, [claim(0), claim(1, storage_class="fixed"), claim(2)])
+    assert "claim template data changes from class fast to class fixed" in text
+    assert "data-shop-0, data-shop-2 would stay where they are" in text
+    assert "Seen: claim data-shop-0 has class fast; claim data-shop-2 has class fast." in text
+    for way in ("stateful.kube.claim_migrate with name shop", "storage_change to new_claims", "declare class fast"):
+        assert way in text
+
+
+def test_another_class_is_no_matter_where_no_claim_is_elsewhere() -> None:
+    wanted, there = declared(template(storage_class="fixed")), live(template())
+    found = change(wanted, there)
+    assert found == Change(recreate=("claim template data gets class fixed in place of class fast",))
+    found = change(wanted, there, [claim(0, storage_class="fixed")])
     assert found
-    assert (found.growth, found.refusal) == ((), None)
+    assert found.refusal is None
+    assert found.recreate[0].endswith("in place of class fast, which its claims have already")
+
+
+def test_another_class_may_be_for_new_claims_alone() -> None:
+    wanted, there = declared(template(size="2Gi", storage_class="fixed")), live(template())
+    found = stateful_set_change(SET, wanted, there, [claim(0)], GROWS, "us", new_claims=True)
+    assert found
+    assert found.refusal is None
+    assert [one.claim for one in found.growth] == ["data-shop-0"]
     assert "new claims of template data get class fixed in place of class fast" in found.recreate[0]
-    found = change(declared(template(storage_class=None)), live(template()))
+    assert to_be(wanted, there, there, "us")["spec"]["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "fixed"
+
+
+def test_no_class_means_the_default_class() -> None:
+    wanted, there = declared(template(storage_class=None)), live(template())
+    found = stateful_set_change(SET, wanted, there, [claim(0)], GROWS, "us", default_class="fast")
     assert found
-    assert "get the default class" in found.recreate[0]
+    assert found.refusal is None
+    assert "gets the default class" in found.recreate[0]
+    assert "storageClassName" not in to_be(wanted, there, there, "us")["spec"]["volumeClaimTemplates"][0]["spec"]
+    assert "data-shop-0 would stay" in refused(wanted, there, [claim(0)])
+
+
+def test_access_modes_and_selectors_are_of_the_variant_and_a_volume_mode_never_changes_for_some() -> None:
+    there = live(template())
+    shared = template()
+    shared["spec"]["accessModes"] = ["ReadWriteMany"]
+    one = claim(0)
+    one["spec"]["accessModes"] = ["ReadWriteOnce"]
+    text = refused(declared(shared), there, [one])
+    assert 'from accessModes ["ReadWriteOnce"] to accessModes ["ReadWriteMany"]' in text
+    assert "claim_migrate" in text
+    chosen = template()
+    chosen["spec"]["selector"] = {"matchLabels": {"disk": "new"}}
+    assert "claim_migrate" not in refused(declared(chosen), there, [one])
+    found = stateful_set_change(SET, declared(chosen), there, [one], GROWS, "us", new_claims=True)
+    assert found
+    assert "new claims of template data get selector" in found.recreate[0]
+    made = to_be(declared(chosen), there, there, "us")["spec"]["volumeClaimTemplates"][0]["spec"]
+    assert made["selector"] == {"matchLabels": {"disk": "new"}}
+    raw = template()
+    raw["spec"]["volumeMode"] = "Block"
+    found = stateful_set_change(SET, declared(raw), there, [one], GROWS, "us", new_claims=True)
+    assert found
+    assert found.refusal
+    assert "new_claims" not in found.refusal.sentence()
+    found = change(declared(raw), there)
+    assert found
+    assert found.refusal is None
 
 
 @pytest.mark.parametrize(
@@ -330,3 +388,12 @@ def test_a_binary_unit_is_1024_of_the_one_before_and_more_than_the_decimal_one(n
     before = {"Ki": "", "Mi": "Ki", "Gi": "Mi", "Ti": "Gi"}[unit]
     assert quantity(f"{number}{unit}") == quantity(f"{number * 1024}{before}")
     assert quantity(f"{number}{unit}") >= quantity(f"{number}{unit[0].replace('K', 'k')}")
+
+
+def test_nothing_is_applied_in_the_middle_of_a_move() -> None:
+    there = live(template())
+    there["metadata"]["annotations"] = {"stateful.kube/migration": '{"class": "fixed"}'}
+    plan = plan_present(Observed((Seen(SET, there, declared(template()), changes=True),)), False)
+    assert isinstance(plan, Refusal)
+    assert "its claims are being moved" in plan.reason
+    assert "claim_migrate again" in plan.choices[0]
