@@ -105,9 +105,8 @@ class Inside:
         if self.files is None:
             parts.append("too much to be counted in time")
         elif self.engine != EMPTY:
-            parts.append(
-                f"{size_words(self.bytes or 0)} in {self.files} files, last changed {self.newest or 'at no time'}"
-            )
+            changed = f", last changed {self.newest}" if self.newest else ""
+            parts.append(f"{size_words(self.bytes or 0)} in {self.files} files{changed}")
         if self.clean is False:
             parts.append("not shut down cleanly, so its server will recover first")
         if self.unread:
