@@ -267,6 +267,15 @@ def _missing_driver(provisioner: str, drivers: t.Optional[t.Collection[str]]) ->
 # The volume
 
 
+def network_finding(volume: Volume) -> Finding:
+    """Whether the file system is at a server, which some applications do not do with."""
+    if volume.source in _NEVER_ATTACHED:
+        return Finding("network", Outcome.NOTED, f"a network file system ({volume.source})")
+    if volume.source == "csi" or not volume.source:
+        return Finding("network", Outcome.PASSED, "no network file system, as far as the volume tells")
+    return Finding("network", Outcome.PASSED, f"{volume.source}: no network file system")
+
+
 def second_place(volume: Volume) -> str:
     """Where a second pod is to be: "refused", on the "same" node, or on "another" one if there is any."""
     if RWOP in volume.modes:
@@ -302,7 +311,7 @@ def root_finding(said: t.Mapping[str, str], user: t.Optional[int]) -> Finding:
     if chown == "ok":
         kept = "" if owner == "0" else f", though a file of root belongs to {owner}"
         return Finding("chown", Outcome.PASSED, f"root gave a file to user {user}{kept}")
-    squashed = f"root_squash: a file of root belongs to user {owner}; " if owner not in ("", "0") else ""
+    squashed = f"root_squash or all_squash: a file of root belongs to user {owner}; " if owner not in ("", "0") else ""
     return Finding("chown", Outcome.FAILED, f"{squashed}{_failure(chown)}")
 
 

@@ -41,6 +41,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight 
     judge_all,
     lines,
     lock_finding,
+    network_finding,
     root_finding,
     second_place,
     solo_findings,
@@ -318,15 +319,16 @@ class _Probe:
         volume = self._volume()
         source = f", source {volume.source}" if volume.source else ""
         yield Finding("volume", Outcome.PASSED, f"mounted on {node}{source}")
+        yield network_finding(volume)
         if self.wish.claim:
             self._require_empty(first)
         self.pods.say("write, replace, link and fsync files")
-        said = self._run(first, script.SOLO, script.VOLUME, self.run.folder, self.wish.fsyncs, patience=self._patience)
-        solo = solo_findings(said, self._wanted())
-        yield from solo
-        if any(finding.check == "write" and finding.outcome is Outcome.FAILED for finding in solo):
+        said = self._run(first, script.BEGIN, script.VOLUME, self.run.folder, patience=self._patience)
+        begun = solo_findings(said, self._wanted())
+        if any(finding.check == "write" and finding.outcome is Outcome.FAILED for finding in begun):
+            yield from begun
             return
-        yield from self._with_others(owner, first, node, volume)
+        yield from self._with_others(owner, first, node, volume, said)
 
     @property
     def _patience(self) -> float:
@@ -340,12 +342,22 @@ class _Probe:
 
     # The others
 
-    def _with_others(self, owner: Object, first: str, node: str, volume: Volume) -> t.Iterator[Finding]:
+    def _with_others(
+        self, owner: Object, first: str, node: str, volume: Volume, said: dict[str, str]
+    ) -> t.Iterator[Finding]:
         place = second_place(volume)
         self.pods.say("try a second pod")
         second = self._start(owner, "second", on=node if place == "same" else "", away_from=node)
         root = "" if place == "refused" else self._start_root(owner, node)
-        fate = self._second(second, place, first, node)
+        # The first one works while the others start; fsync is timed when all of them stand still.
+        alone = self._run(first, script.SOLO, self.run.folder, patience=self._patience)
+        said.update(script.answered(alone, script.ALONE))
+        problem = self.pods.await_ready(second, refused=place == "refused")
+        root_problem = "" if not root or root.startswith("not tried") else self.pods.await_ready(root)
+        timed = self._run(first, script.FSYNC, self.run.folder, self.wish.fsyncs, patience=self._patience)
+        said.update(script.answered(timed, ("fsync",)))
+        yield from solo_findings(said, self._wanted())
+        fate = self._second(second, problem, first, node)
         yield access_finding(volume, fate)
         other = second if fate.fate == "ran" else first
         for check in ("fcntl_lock", "flock"):
@@ -353,17 +365,15 @@ class _Probe:
         if root.startswith("not tried"):
             yield Finding("chown", Outcome.UNPROVEN, root)
         elif root:
-            problem = self.pods.await_ready(root)
-            if problem:
-                yield Finding("chown", Outcome.UNPROVEN, f"not tried: the pod that runs as root: {problem}")
+            if root_problem:
+                yield Finding("chown", Outcome.UNPROVEN, f"not tried: the pod that runs as root: {root_problem}")
             else:
                 user = self.wish.pods.user or 1
                 yield root_finding(self._run(root, script.ROOT, self.run.folder, user), user)
         else:
             yield Finding("chown", Outcome.UNPROVEN, "not tried: only one pod may have the volume")
 
-    def _second(self, second: str, place: str, first: str, node: str) -> Second:
-        problem = self.pods.await_ready(second, refused=place == "refused")
+    def _second(self, second: str, problem: str, first: str, node: str) -> Second:
         if problem:
             return Second("refused" if problem == "refused" else "absent", (node, ""), problem)
         nodes = (node, self.pods.node(second))

@@ -333,7 +333,7 @@ def test_root_and_its_chown() -> None:
     assert root_finding({"root_owner": "0", "chown": "ok"}, 999).outcome is Outcome.PASSED
     squashed = root_finding({"root_owner": "65534", "chown": "failed Operation not permitted"}, 999)
     assert squashed.outcome is Outcome.FAILED
-    assert squashed.detail == "root_squash: a file of root belongs to user 65534; Operation not permitted"
+    assert squashed.detail == "root_squash or all_squash: a file of root belongs to user 65534; Operation not permitted"
     assert root_finding({}, 999).detail == "no answer"
 
 
