@@ -463,7 +463,7 @@ SPECIFICATION = {
         "namespace": {"type": "str", "default": "default"},
         "image": {"type": "str", "default": "docker.io/library/debian:12-slim"},
         "image_pull_policy": {"type": "str", "choices": ["IfNotPresent", "Always", "Never"], "default": "IfNotPresent"},
-        "image_pull_secrets": {"type": "list", "elements": "str", "default": []},
+        "image_pull_secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
         "tolerations": {"type": "list", "elements": "dict", "default": []},
         "force_conflicts": {"type": "bool", "default": False},
     },

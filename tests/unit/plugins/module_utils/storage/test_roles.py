@@ -49,7 +49,9 @@ def _plain(options: dict[str, t.Any]) -> dict[str, t.Any]:
     """What an argument specification says beside its descriptions."""
     return {
         name: {
-            key: _plain(value) if key == "options" else value for key, value in option.items() if key != "description"
+            key: _plain(value) if key == "options" else value
+            for key, value in option.items()
+            if key not in ("description", "no_log")
         }
         for name, option in options.items()
     }
