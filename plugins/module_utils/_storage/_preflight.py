@@ -15,6 +15,7 @@ import statistics
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import NO_PROVISIONER
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import size_words
 from ansible_collections.stateful.kube.plugins.module_utils._storage._classes import is_default
 from ansible_collections.stateful.kube.plugins.module_utils._storage._former import BY_PROVISIONER, REDIRECTED
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_needs import KINDS, MUST
@@ -266,6 +267,15 @@ def _missing_driver(provisioner: str, drivers: t.Optional[t.Collection[str]]) ->
 # The volume
 
 
+def network_finding(volume: Volume) -> Finding:
+    """Whether the file system is at a server, which some applications do not do with."""
+    if volume.source in _NEVER_ATTACHED:
+        return Finding("network", Outcome.NOTED, f"a network file system ({volume.source})")
+    if volume.source == "csi" or not volume.source:
+        return Finding("network", Outcome.PASSED, "no network file system, as far as the volume tells")
+    return Finding("network", Outcome.PASSED, f"{volume.source}: no network file system")
+
+
 def second_place(volume: Volume) -> str:
     """Where a second pod is to be: "refused", on the "same" node, or on "another" one if there is any."""
     if RWOP in volume.modes:
@@ -301,7 +311,7 @@ def root_finding(said: t.Mapping[str, str], user: t.Optional[int]) -> Finding:
     if chown == "ok":
         kept = "" if owner == "0" else f", though a file of root belongs to {owner}"
         return Finding("chown", Outcome.PASSED, f"root gave a file to user {user}{kept}")
-    squashed = f"root_squash: a file of root belongs to user {owner}; " if owner not in ("", "0") else ""
+    squashed = f"root_squash or all_squash: a file of root belongs to user {owner}; " if owner not in ("", "0") else ""
     return Finding("chown", Outcome.FAILED, f"{squashed}{_failure(chown)}")
 
 
@@ -414,8 +424,12 @@ def _space(said: t.Mapping[str, str], wanted: Wanted) -> Finding:
     own = max(wanted.size * _USABLE - _SMALLEST, wanted.size / 2)
     need = wanted.size * wanted.count if shared else own
     figures = {"free_bytes": float(free), "size_bytes": float(whole), "wanted_bytes": float(wanted.size * wanted.count)}
-    of = f"{_bytes(free)} free of {_bytes(whole)}"
-    claims = f"{wanted.count} claims of {_bytes(wanted.size)}" if shared and wanted.count > 1 else _bytes(wanted.size)
+    of = f"{size_words(free)} free of {size_words(whole)}"
+    claims = (
+        f"{wanted.count} claims of {size_words(wanted.size)}"
+        if shared and wanted.count > 1
+        else size_words(wanted.size)
+    )
     if free < need:
         return Finding("space", Outcome.FAILED, f"{of}, and {claims} wanted", figures)
     note = ", shared with other claims" if shared else ""
@@ -425,14 +439,6 @@ def _space(said: t.Mapping[str, str], wanted: Wanted) -> Finding:
 def _failure(text: str) -> str:
     """What the probe said went wrong, without its own first word."""
     return text.removeprefix("failed").strip() or "no answer"
-
-
-def _bytes(number: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:.3g} {unit}" if unit != "B" else f"{number:.0f} B"
-        number /= 1024
-    return f"{number:.3g} TiB"
 
 
 # What people read

@@ -70,12 +70,12 @@ KINDS: t.Mapping[str, Kind] = {
     "mysql": Kind(
         (
             *_DATABASE,
-            Need("fcntl_lock", MUST, "InnoDB locks ibdata1 by fcntl, and nothing else keeps a second server out"),
+            Need("fcntl_lock", MUST, "InnoDB locks its files by fcntl, which keeps a second server out"),
         ),
         10.0,
         (
-            "https://dev.mysql.com/doc/refman/8.4/en/innodb-init-startup-configuration.html",
-            "mysql-server: storage/innobase/os/os0file.cc",
+            "https://dev.mysql.com/doc/refman/8.4/en/multiple-data-directories.html",
+            "mysql-server and MariaDB server: storage/innobase/os/os0file.cc (os_file_lock)",
         ),
     ),
     "postgresql": Kind(
@@ -91,26 +91,30 @@ KINDS: t.Mapping[str, Kind] = {
         (
             *_DATABASE,
             Need("hard_link", MUST, "snapshots and incremental backups are hard links"),
-            Need("mmap", SHOULD, "it reads its tables through mmap unless disk_access_mode says otherwise"),
+            Need("mmap", SHOULD, "it reads indexes, and older versions tables too, through mmap (disk_access_mode)"),
         ),
         50.0,
         (
             "https://cassandra.apache.org/doc/latest/cassandra/managing/operating/backups.html",
-            "https://cassandra.apache.org/doc/latest/cassandra/managing/configuration/cass_yaml_file.html",
+            "cassandra: conf/cassandra.yaml (disk_access_mode)",
         ),
     ),
     "rabbitmq": Kind(
         _DATABASE,
         10.0,
-        ("https://www.rabbitmq.com/docs/quorum-queues#storage",),
+        (
+            "https://www.rabbitmq.com/docs/persistence-conf",
+            "rabbitmq/ra: docs/internals/LOG.md (write-ahead log: fsync; compaction: rename)",
+        ),
     ),
     "minio": Kind(
         (
             *_DATABASE,
             Need("owner", SHOULD, "it cannot repair the rights of files that belong to somebody else"),
+            Need("network", SHOULD, "it promises no consistency on NFS and other network file systems"),
         ),
         50.0,
-        ("https://min.io/docs/minio/linux/operations/checklists/hardware.html",),
+        ("minio/docs: source/operations/checklists/hardware.rst (local drives; no consistency on NFS)",),
     ),
     # What is written rarely and read often: web servers, shared folders.
     "files": Kind(

@@ -13,10 +13,12 @@ figure. perl or python3 are used where they are there, because a shell knows no 
 
 from __future__ import annotations
 
-#: where the volume is mounted
-VOLUME = "/volume"
-#: a folder in memory for what a pod has to remember
-SCRATCH = "/scratch"
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_objects import SCRATCH, VOLUME
+
+__all__ = ["SCRATCH", "VOLUME"]
+
 #: folders of this name on a volume are ours
 FOLDER_PREFIX = ".stateful-kube-preflight-"
 
@@ -54,16 +56,36 @@ done
 """
 )
 
-# $1 volume, $2 folder, $3 number of fsyncs
-SOLO = (
+# $1 volume, $2 folder. Makes the folder that everything else works in, and writes into it.
+BEGIN = (
     _HEAD
     + r"""
 volume=$1
 folder=$2
-count=$3
-
 write() { dd if=/dev/zero of="$folder/block" bs=65536 count=1 conv=fsync && printf 'whole\n' >"$folder/file" &&
   read -r line <"$folder/file" && [ "$line" = whole ]; }
+say uid "$(id -u)"
+say groups "$(id -G | tr ' ' ',')"
+set -- $(ls -nd "$volume")
+say root "$1 $3 $4"
+set -- $(df -Pk "$volume" | tail -n 1)
+say size_kib "$2"
+say free_kib "$4"
+tried mkdir mkdir "$folder"
+[ -d "$folder" ] && chmod 0777 "$folder" || exit 0
+tried write write
+[ -s "$folder/file" ] || exit 0
+say owner "$(owner "$folder/file")"
+"""
+)
+
+#: what SOLO speaks of
+ALONE = ("exclusive", "hard_link", "rename", "mmap")
+# $1 folder. What else one pod can try.
+SOLO = (
+    _HEAD
+    + r"""
+folder=$1
 exclusive() {
   (set -C && : >"$folder/once") || return 1
   if (set -C && : >"$folder/once") 2>/dev/null; then echo 'a second process created it too'; return 1; fi
@@ -93,37 +115,9 @@ rename() {
   [ $result = 0 ] || return 1
   if [ -s "$folder/reader" ]; then head -n 1 "$folder/reader"; return 1; fi
 }
-fsync() {
-  number=0
-  times=
-  while [ $number -lt "$count" ]; do
-    if ! said=$(dd if=/dev/zero of="$folder/journal" bs=4096 count=1 seek=$number conv=notrunc,fsync 2>&1); then
-      say fsync "failed $(short "$said")"
-      return
-    fi
-    time=$(printf '%s\n' "$said" | sed -n 's/.*copied, \([0-9.e+-]*\) s.*/\1/p')
-    times="$times $time"
-    number=$((number + 1))
-  done
-  say fsync "$times"
-}
-
-say uid "$(id -u)"
-say groups "$(id -G | tr ' ' ',')"
-set -- $(ls -nd "$volume")
-say root "$1 $3 $4"
-set -- $(df -Pk "$volume" | tail -n 1)
-say size_kib "$2"
-say free_kib "$4"
-tried mkdir mkdir "$folder"
-[ -d "$folder" ] && chmod 0777 "$folder" || exit 0
-tried write write
-[ -s "$folder/file" ] || exit 0
-say owner "$(owner "$folder/file")"
 tried exclusive exclusive
 tried hard_link hard_link
 tried rename rename
-fsync
 if command -v python3 >/dev/null 2>&1; then
   tried mmap python3 -c '
 import mmap, sys
@@ -142,6 +136,31 @@ fi
 """
 )
 
+# $1 folder, $2 number of fsyncs
+FSYNC = (
+    _HEAD
+    + r"""
+folder=$1
+count=$2
+fsync() {
+  number=0
+  times=
+  while [ $number -lt "$count" ]; do
+    if ! said=$(dd if=/dev/zero of="$folder/journal" bs=4096 count=1 seek=$number conv=notrunc,fsync 2>&1); then
+      say fsync "failed $(short "$said")"
+      return
+    fi
+    time=$(printf '%s\n' "$said" | sed -n 's/.*copied, \([0-9.e+-]*\) s.*/\1/p')
+    times="$times $time"
+    number=$((number + 1))
+  done
+  say fsync "$times"
+}
+
+fsync
+"""
+)
+
 # $1 folder, $2 user. Runs as root: what becomes of its files?
 ROOT = (
     _HEAD
@@ -149,7 +168,12 @@ ROOT = (
 tried root_write sh -c ': >"$1"' sh "$1/root"
 [ -e "$1/root" ] || exit 0
 say root_owner "$(owner "$1/root")"
-give() { chown "$2" "$1" && [ "$(owner "$1")" = "$2" ]; }
+give() {
+  chown "$2" "$1" || return 1
+  [ "$(owner "$1")" = "$2" ] && return
+  echo "chown told no error, and the file belongs to $(owner "$1") all the same"
+  return 1
+}
 tried chown give "$1/root" "$2"
 """
 )
@@ -249,3 +273,8 @@ def read(text: str) -> dict[str, str]:
 def entries(text: str) -> list[str]:
     """The names that LOOK found."""
     return [value for name, tab, value in (line.partition("\t") for line in text.splitlines()) if name == "entry"]
+
+
+def answered(said: t.Mapping[str, str], names: t.Iterable[str]) -> dict[str, str]:
+    """What a program said; what it did not come to, because the storage hangs, has failed."""
+    return {**dict.fromkeys(names, "failed no answer in time"), **said}

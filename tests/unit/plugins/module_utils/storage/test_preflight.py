@@ -30,6 +30,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight 
     judge_all,
     lines,
     lock_finding,
+    network_finding,
     root_finding,
     second_place,
     solo_findings,
@@ -329,11 +330,28 @@ def test_less_free_space_is_never_better(one: int, other: int, size: int, count:
     assert outcome(max(one, other)) <= outcome(min(one, other))
 
 
+@pytest.mark.parametrize(
+    ("source", "outcome", "minio"),
+    [
+        ("nfs", Outcome.NOTED, REMARKS),
+        ("local", Outcome.PASSED, FIT),
+        ("csi", Outcome.PASSED, FIT),
+        ("", Outcome.PASSED, FIT),
+    ],
+)
+def test_a_network_file_system_is_a_remark_for_minio_alone(source: str, outcome: Outcome, minio: str) -> None:
+    network = network_finding(Volume(("ReadWriteMany",), source))
+    assert network.outcome is outcome
+    needed = {need.check for kind in KINDS.values() for need in kind.needs} - {"network"}
+    findings = [*(Finding(check, Outcome.PASSED, "") for check in sorted(needed)), network]
+    assert {kind: judge(kind, findings).verdict for kind in KINDS} == {**dict.fromkeys(KINDS, FIT), "minio": minio}
+
+
 def test_root_and_its_chown() -> None:
     assert root_finding({"root_owner": "0", "chown": "ok"}, 999).outcome is Outcome.PASSED
     squashed = root_finding({"root_owner": "65534", "chown": "failed Operation not permitted"}, 999)
     assert squashed.outcome is Outcome.FAILED
-    assert squashed.detail == "root_squash: a file of root belongs to user 65534; Operation not permitted"
+    assert squashed.detail == "root_squash or all_squash: a file of root belongs to user 65534; Operation not permitted"
     assert root_finding({}, 999).detail == "no answer"
 
 

@@ -57,6 +57,14 @@ def run(program: str, *arguments: object, path: str = "") -> str:
     return done.stdout
 
 
+def alone(volume: object, target: object, count: int, path: str = "") -> str:
+    """All that one pod tries, one program after the other."""
+    said = run(script.BEGIN, volume, target, path=path)
+    if "write\tok" in said:
+        said += run(script.SOLO, target, path=path) + run(script.FSYNC, target, count, path=path)
+    return said
+
+
 def folder(volume: pathlib.Path) -> pathlib.Path:
     return volume / f"{script.FOLDER_PREFIX}here"
 
@@ -74,7 +82,7 @@ def bare(tmp_path: pathlib.Path) -> str:
 def test_everything_passes_on_a_real_folder(tmp_path: pathlib.Path) -> None:
     volume = tmp_path / "volume"
     volume.mkdir()
-    said = script.read(run(script.SOLO, volume, folder(volume), 5))
+    said = script.read(alone(volume, folder(volume), 5))
     found = {finding.check: finding for finding in solo_findings(said, WANTED)}
     assert {check for check, finding in found.items() if finding.outcome is not Outcome.PASSED} <= {"mmap"}
     assert found["mmap"].outcome is (Outcome.PASSED if shutil.which("python3") else Outcome.UNPROVEN)
@@ -84,7 +92,7 @@ def test_everything_passes_on_a_real_folder(tmp_path: pathlib.Path) -> None:
 
 
 def test_an_image_with_less_proves_less_and_claims_no_more(tmp_path: pathlib.Path, bare: str) -> None:
-    said = script.read(run(script.SOLO, tmp_path, folder(tmp_path), 2, path=bare))
+    said = script.read(alone(tmp_path, folder(tmp_path), 2, path=bare))
     assert (said["write"], said["rename"], said["mmap"]) == ("ok", "ok", "none")
     for check in ("fcntl_lock", "flock"):
         held = script.read(run(script.TRY, check, tmp_path / "lock", path=bare))
@@ -93,7 +101,7 @@ def test_an_image_with_less_proves_less_and_claims_no_more(tmp_path: pathlib.Pat
 
 def test_a_folder_that_cannot_be_written_to(tmp_path: pathlib.Path) -> None:
     gone = tmp_path / "gone"
-    said = script.read(run(script.SOLO, tmp_path, gone / "folder", 2))
+    said = script.read(alone(tmp_path, gone / "folder", 2))
     assert said["mkdir"].startswith("failed ")
     assert "write" not in said
     write = solo_findings(said, WANTED)[0]
@@ -102,12 +110,24 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: pathlib.Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_chown_that_changes_nothing_is_told(tmp_path: pathlib.Path) -> None:
+    # As behind all_squash, where the server takes the request and leaves the file as it is.
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in TOOLS:
+        (tools / name).symlink_to(t.cast("str", shutil.which(name)))
+    (tools / "chown").symlink_to(t.cast("str", shutil.which("true")))
+    said = script.read(run(script.ROOT, tmp_path, 4711, path=str(tools)))
+    owner = (tmp_path / "root").stat().st_uid
+    assert said["chown"] == f"failed chown told no error, and the file belongs to {owner} all the same"
+
+
 def test_a_disk_that_is_full(tmp_path: pathlib.Path) -> None:
     # Every write to this device fails as on a full disk.
     target = folder(tmp_path)
     target.mkdir()
     (target / "block").symlink_to("/dev/full")
-    said = script.read(run(script.SOLO.replace('tried mkdir mkdir "$folder"', "say mkdir ok"), tmp_path, target, 2))
+    said = script.read(run(script.BEGIN.replace('tried mkdir mkdir "$folder"', "say mkdir ok"), tmp_path, target))
     assert "No space left on device" in said["write"]
     assert "No space left on device" in solo_findings(said, WANTED)[0].detail
 
@@ -128,8 +148,19 @@ def test_a_disk_that_is_full(tmp_path: pathlib.Path) -> None:
 def test_a_rename_that_a_reader_can_see_is_told(tmp_path: pathlib.Path, instead: str, says: str) -> None:
     torn = script.SOLO.replace('mv -f "$folder/next" "$folder/file"', instead)
     assert torn != script.SOLO
-    said = script.read(run(torn, tmp_path, folder(tmp_path), 2))["rename"]
+    run(script.BEGIN, tmp_path, folder(tmp_path))
+    said = script.read(run(torn, folder(tmp_path)))["rename"]
     assert said.startswith(says)
+
+
+def test_what_hangs_has_failed(tmp_path: pathlib.Path) -> None:
+    said = script.read(run(script.BEGIN, tmp_path, folder(tmp_path)))
+    said.update(script.answered({"exclusive": "ok"}, script.ALONE))
+    said.update(script.answered({}, ("fsync",)))
+    found = {finding.check: finding for finding in solo_findings(said, WANTED)}
+    assert found["exclusive"].outcome is Outcome.PASSED
+    for check in ("rename", "hard_link", "mmap", "fsync"):
+        assert (found[check].outcome, found[check].detail) == (Outcome.FAILED, "no answer in time")
 
 
 def test_what_is_on_a_volume(tmp_path: pathlib.Path) -> None:

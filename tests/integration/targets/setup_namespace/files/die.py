@@ -2,13 +2,15 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run a preflight and die, without a word to anybody, as soon as it says a certain thing.
+"""Run a module and die, without a word to anybody, as soon as it says a certain thing.
 
-Usage: die.py WORDS KUBECONFIG NAMESPACE IMAGE.
+Usage: die.py MODULE WORDS OPTIONS, where OPTIONS is a JSON object.
 """
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import sys
 
@@ -16,8 +18,6 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.loader import init_plugin_loader
 
 init_plugin_loader()
-
-from ansible_collections.stateful.kube.plugins.modules import storage_preflight  # noqa: E402
 
 
 class Task:
@@ -41,15 +41,13 @@ class Task:
 
 
 def main():
-    words, kubeconfig, namespace, image = sys.argv[1:]
-    given = {"kubeconfig": kubeconfig, "namespace": namespace, "image": image, "size": "16Mi"}
-    specification = {
-        key: value for key, value in storage_preflight.SPECIFICATION.items() if key != "supports_check_mode"
-    }
-    checked = ArgumentSpecValidator(**specification).validate(given)
+    name, words, options = sys.argv[1:]
+    module = importlib.import_module(f"ansible_collections.stateful.kube.plugins.modules.{name}")
+    specification = {key: value for key, value in module.SPECIFICATION.items() if key != "supports_check_mode"}
+    checked = ArgumentSpecValidator(**specification).validate(json.loads(options))
     if checked.error_messages:
         sys.exit("; ".join(checked.error_messages))
-    storage_preflight.run(Task(checked.validated_parameters, words))
+    module.run(Task(checked.validated_parameters, words))
 
 
 if __name__ == "__main__":
