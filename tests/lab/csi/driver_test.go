@@ -289,6 +289,7 @@ func TestWhatIsNoSnapshotAndNoVolume(t *testing.T) {
 		{asked("new", 32, fromVolume("gone")), codes.NotFound},
 		{asked("new", 32, fromSnapshot("../snap")), codes.InvalidArgument},
 		{asked("../new", 32, nil), codes.InvalidArgument},
+		{asked("sub/new", 32, nil), codes.InvalidArgument},
 		{asked("source", 64, nil), codes.AlreadyExists},
 		{&csi.CreateVolumeRequest{Name: "new"}, codes.InvalidArgument},
 	} {
