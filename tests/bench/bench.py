@@ -34,6 +34,8 @@ import yaml
 from members import Watcher
 from objects import Object, moved, read
 from proxy import Count, CountingProxy, NoProxy
+from rounds import aligned, figure, ratios, turned
+from storage import Storage
 from ways import KUBECTL, OBJECTS, OURS, TEMPLATE, Deployment, Way
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, connect
@@ -120,7 +122,7 @@ class Bench:
 
     def creates(self) -> None:
         for number in range(self.rounds["create"]):
-            for way in _turned(self.ways, number):
+            for way in turned(self.ways, number):
                 one = self.deployment(way, f"bench-{way.key}")
                 one.prepare(moved(self.objects, one.namespace))
                 seconds, _count = self.create(one, None)
@@ -144,7 +146,7 @@ class Bench:
         for number in range(self.rounds["rerun"]):
             line = []
             turns: list[t.Optional[Deployment]] = [None, *standing]
-            for turn in _turned(turns, number):
+            for turn in turned(turns, number):
                 if turn is None:
                     seconds, _output = self.command("empty", ["ansible-playbook", f"{FOLDER}/empty.yml"])
                     self.figures.empty.append(seconds)
@@ -181,7 +183,7 @@ class Bench:
         self.kubectl("apply", "--server-side", "-f", f"{one.folder}/objects.yml")
         contenders = (OURS, OBJECTS) if self.quick else (OURS, OBJECTS, KUBECTL)
         for number in range(self.rounds["form"]):
-            for way in _turned(contenders, number):
+            for way in turned(contenders, number):
                 seconds, growing = self.formation(way, one)
                 self.figures.form.setdefault(way.key, []).append(seconds)
                 self.figures.grow.setdefault(way.key, []).append(growing)
@@ -326,13 +328,6 @@ class Forward:
 
 SET_ID = "stateful.kube/mongodb-replica-set-id"
 
-Item = t.TypeVar("Item")
-
-
-def _turned(items: t.Sequence[Item], by: int) -> list[Item]:
-    by %= len(items)
-    return [*items[by:], *items[:by]]
-
 
 def _without_claims(objects: list[Object]) -> list[Object]:
     """Data that goes with the pod, so that a new pod is a new member."""
@@ -397,18 +392,6 @@ def say(text: str) -> None:
 # What comes out
 
 
-def ratios(above: t.Sequence[float], below: t.Sequence[float]) -> list[float]:
-    """Round by round, so that a machine which becomes slower in the meantime does not count."""
-    return [high / low for high, low in zip(above, below, strict=True)]
-
-
-def figure(values: t.Sequence[float], unit: str = "") -> str:
-    if not values:
-        return "-"
-    text = f"{statistics.median(values):.2f}{unit}"
-    return f"{text} ({min(values):.2f}-{max(values):.2f})" if len(values) > 1 else text
-
-
 class Goal(t.NamedTuple):
     text: str
     measured: str
@@ -463,10 +446,7 @@ def table(figures: Figures, shown: t.Sequence[Way]) -> str:
     ]
     heads = {OURS: OURS.title, OBJECTS: "a task each object", TEMPLATE: "one template", KUBECTL: "kubectl"}
     cells = [["", *(heads[way] for way in shown)], *([name, *(cell(way) for way in shown)] for name, cell in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
+    return aligned(cells)
 
 
 def _span(values: t.Sequence[int]) -> str:
@@ -542,6 +522,7 @@ def _pair(text: str) -> tuple[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two minutes: two ways, fewer rounds")
+    parser.add_argument("--storage", action="store_true", help="claims and volumes instead; needs the lab's driver")
     parser.add_argument(
         "-e",
         metavar="NAME=VALUE",
@@ -562,6 +543,12 @@ def main() -> None:
     os.environ.update(target.environment)
     with connect({}) as api:
         bench = Bench(target, api, chosen.quick, dict(chosen.e))
+        if chosen.storage:
+            load = os.getloadavg()
+            storage = Storage(api, bench.command, bench.environment, FOLDER)
+            storage.measure(2 if chosen.quick else 5, say)
+            storage.report(RESULT.with_name("bench-storage.json"), load, target.title)
+            return
         bench.run()
         report(bench, versions(), target.title)
 

@@ -18,6 +18,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness 
 LOG_LINES = 3
 LOG_WIDTH = 300
 
+#: events that announce an attempt, and say nothing of how it goes
+_PROVISIONING = ("Provisioning", "ExternalProvisioning")
+_ANNOUNCED = (*_PROVISIONING, "ExternalExpanding")
+
 
 def diagnose(
     cluster: Cluster,
@@ -151,9 +155,12 @@ def _in_words(
 def _newest(events: t.Sequence[Object]) -> str:
     if not events:
         return ""
-    last = max(events, key=_when)
+    last = max(events, key=lambda event: (_when(event), event.get("reason") not in _ANNOUNCED))
     if last.get("reason") == "ProvisioningSucceeded":
         return ""  # it waited once, and waits no longer
+    if last.get("reason") in _PROVISIONING:
+        # A provisioner announces every attempt, and the one before it failed. A claim is provisioned only once.
+        last = max((event for event in events if event.get("type") == "Warning"), key=_when, default=last)
     return str(last.get("message", "")).strip()
 
 

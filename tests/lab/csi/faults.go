@@ -4,21 +4,12 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	core "k8s.io/api/core/v1"
-)
-
-// What a test writes on a claim to have its volume fail: one of the words below, and after a colon, if it likes, the
-// message of the failure. When the annotation is gone, the next attempt works.
-const faultAnnotation = driverName + "/fault"
-
-const (
-	provisionFails   = "provision-fails"
-	expandFails      = "expand-fails"      // an error that passes, in the driver's opinion: it tries again
-	expandInfeasible = "expand-infeasible" // an error that will not pass for this size: there is no room
-	expandHangs      = "expand-hangs"      // no answer
-	nodeExpandFails  = "node-expand-fails" // the volume has grown, and its file system does not
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 )
 
 // fault is the message of a failure if a claim asks for one of this kind.
@@ -31,4 +22,22 @@ func fault(claim *core.PersistentVolumeClaim, kind string) (string, bool) {
 		message = "a test asked for the fault " + kind
 	}
 	return message, true
+}
+
+// faults tells what a test asked for by the claim of a volume.
+type faults struct{ client kubernetes.Interface }
+
+// of is the message of a fault of this kind, or nothing.
+func (f faults) of(ctx context.Context, volume, kind string) string {
+	found, err := f.client.CoreV1().PersistentVolumes().Get(ctx, volume, meta.GetOptions{})
+	if err != nil || found.Spec.ClaimRef == nil {
+		return ""
+	}
+	reference := found.Spec.ClaimRef
+	claim, err := f.client.CoreV1().PersistentVolumeClaims(reference.Namespace).Get(ctx, reference.Name, meta.GetOptions{})
+	if err != nil {
+		return ""
+	}
+	message, _ := fault(claim, kind)
+	return message
 }

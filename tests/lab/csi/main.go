@@ -6,8 +6,8 @@
 // a test asks for it. It is no storage for anybody's data.
 //
 // One process a node is all of it: the node part that the kubelet calls, and
-// what the usual sidecars do (register with the kubelet, provision, resize),
-// each for the volumes of its own node.
+// what the usual sidecars do (register with the kubelet, provision, resize,
+// take snapshots), each for the volumes of its own node.
 package main
 
 import (
@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	clientset "github.com/kubernetes-csi/external-snapshotter/client/v8/clientset/versioned"
 	"google.golang.org/grpc"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -32,10 +33,6 @@ import (
 )
 
 const (
-	driverName    = "loop.stateful-lab.local"
-	driverVersion = "1"
-	// On nodes, and in the affinity of volumes: a volume is where its image file is.
-	topologyKey = driverName + "/node"
 	// Between two attempts at what has failed; tests take faults back and wait for the next one.
 	firstRetry, lastRetry = 200 * time.Millisecond, 2 * time.Second
 )
@@ -47,6 +44,7 @@ func main() {
 	endpoint := flag.String("endpoint", "", "socket on which the kubelet calls the driver")
 	registry := flag.String("registry", "", "folder in which the kubelet looks for sockets of plugins")
 	immediate := flag.Bool("immediate", false, "also make volumes for claims that no pod waits for")
+	controlling := flag.Bool("snapshot-controller", false, "also be the cluster's snapshot controller")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -54,17 +52,22 @@ func main() {
 	store := &store{folder: *volumes}
 	check(os.MkdirAll(*volumes, 0o700))
 	check(store.removeUnfinished())
+	check(store.thaw())
 
 	config, err := clientcmd.BuildConfigFromFlags("", *kubeconfig)
 	check(err)
 	config.QPS, config.Burst = 50, 100
 	client, err := kubernetes.NewForConfig(config)
 	check(err)
+	snapshots, err := clientset.NewForConfig(config)
+	check(err)
 
 	driver := grpc.NewServer()
-	part := &nodePart{node: *node, store: store, client: client}
+	part := &nodePart{node: *node, store: store, faultOf: faults{client}.of}
+	maker := &controllerPart{node: *node, store: store, faultOf: faults{client}.of}
 	csi.RegisterIdentityServer(driver, part)
 	csi.RegisterNodeServer(driver, part)
+	csi.RegisterControllerServer(driver, maker)
 	serve(driver, *endpoint)
 	// The kubelet asks the driver as soon as it sees this socket.
 	announcement := grpc.NewServer()
@@ -74,7 +77,7 @@ func main() {
 	factory := informers.NewSharedInformerFactory(client, 10*time.Minute)
 	claims := factory.Core().V1().PersistentVolumeClaims().Informer()
 	provisioning := controller.NewProvisionController(ctx, client, driverName,
-		&provisioner{node: *node, store: store, immediate: *immediate},
+		&provisioner{node: *node, part: maker, immediate: *immediate, client: client, snapshots: snapshots},
 		controller.LeaderElection(false),
 		controller.ClaimsInformer(claims),
 		controller.RateLimiter(workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry)),
@@ -85,6 +88,8 @@ func main() {
 	factory.Start(ctx.Done())
 	go provisioning.Run(ctx)
 	go resizing.run(ctx)
+	snapshotting := &snapshotting{client: client, snapshots: snapshots, node: *node, endpoint: *endpoint}
+	go snapshotting.run(ctx, *controlling)
 
 	<-ctx.Done()
 	announcement.Stop()

@@ -13,17 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 )
 
 // nodePart is what the kubelet calls.
 type nodePart struct {
 	csi.UnimplementedIdentityServer
 	csi.UnimplementedNodeServer
-	node   string
-	store  *store
-	client kubernetes.Interface
+	node    string
+	store   *store
+	faultOf func(ctx context.Context, volume, kind string) string
 }
 
 func (n *nodePart) GetPluginInfo(context.Context, *csi.GetPluginInfoRequest) (*csi.GetPluginInfoResponse, error) {
@@ -33,7 +31,15 @@ func (n *nodePart) GetPluginInfo(context.Context, *csi.GetPluginInfoRequest) (*c
 func (n *nodePart) GetPluginCapabilities(
 	context.Context, *csi.GetPluginCapabilitiesRequest,
 ) (*csi.GetPluginCapabilitiesResponse, error) {
-	return &csi.GetPluginCapabilitiesResponse{}, nil
+	var found []*csi.PluginCapability
+	for _, one := range []csi.PluginCapability_Service_Type{
+		csi.PluginCapability_Service_CONTROLLER_SERVICE,
+		csi.PluginCapability_Service_VOLUME_ACCESSIBILITY_CONSTRAINTS,
+	} {
+		service := &csi.PluginCapability_Service_{Service: &csi.PluginCapability_Service{Type: one}}
+		found = append(found, &csi.PluginCapability{Type: service})
+	}
+	return &csi.GetPluginCapabilitiesResponse{Capabilities: found}, nil
 }
 
 func (n *nodePart) Probe(context.Context, *csi.ProbeRequest) (*csi.ProbeResponse, error) {
@@ -63,7 +69,7 @@ func (n *nodePart) NodeGetCapabilities(
 
 // NodeStageVolume gives a volume its loop device and, unless it is raw, mounts it for the node.
 func (n *nodePart) NodeStageVolume(
-	_ context.Context, asked *csi.NodeStageVolumeRequest,
+	ctx context.Context, asked *csi.NodeStageVolumeRequest,
 ) (*csi.NodeStageVolumeResponse, error) {
 	volume, path := asked.GetVolumeId(), asked.GetStagingTargetPath()
 	device, err := n.store.attach(volume)
@@ -73,9 +79,16 @@ func (n *nodePart) NodeStageVolume(
 	if asked.GetVolumeCapability().GetBlock() != nil {
 		return &csi.NodeStageVolumeResponse{}, nil
 	}
-	options := strings.Join(asked.GetVolumeCapability().GetMount().GetMountFlags(), ",")
-	if err := mount(device, path, "-t", fileSystem, "-o", "rw"+strings.TrimSuffix(","+options, ",")); err != nil {
+	// XFS takes no second file system with the same UUID, which a volume has that was made from another one.
+	options := append([]string{"rw", "nouuid"}, asked.GetVolumeCapability().GetMount().GetMountFlags()...)
+	if err := mount(device, path, "-t", fileSystem, "-o", strings.Join(options, ",")); err != nil {
 		return nil, internal(err)
+	}
+	// It may be larger than what it was made from. Nobody else looks after that: for Kubernetes it has not grown.
+	if asked.GetVolumeContext()[madeFrom] != "" && n.faultOf(ctx, volume, nodeExpandFails) == "" {
+		if _, err := command("xfs_growfs", path); err != nil {
+			return nil, internal(err)
+		}
 	}
 	// From now on the device goes by itself with the last mount, however that ends.
 	return &csi.NodeStageVolumeResponse{}, internal(n.store.detach(volume))
@@ -129,7 +142,7 @@ func (n *nodePart) NodeExpandVolume(
 	ctx context.Context, asked *csi.NodeExpandVolumeRequest,
 ) (*csi.NodeExpandVolumeResponse, error) {
 	volume := asked.GetVolumeId()
-	if message := n.faultOf(ctx, volume); message != "" {
+	if message := n.faultOf(ctx, volume, nodeExpandFails); message != "" {
 		return nil, status.Error(codes.Internal, message)
 	}
 	device, err := n.store.device(volume)
@@ -149,21 +162,6 @@ func (n *nodePart) NodeExpandVolume(
 	}
 	size, err := n.store.size(volume)
 	return &csi.NodeExpandVolumeResponse{CapacityBytes: size}, internal(err)
-}
-
-// faultOf is the message of the fault that a test asked for by the claim of a volume.
-func (n *nodePart) faultOf(ctx context.Context, volume string) string {
-	found, err := n.client.CoreV1().PersistentVolumes().Get(ctx, volume, meta.GetOptions{})
-	if err != nil || found.Spec.ClaimRef == nil {
-		return ""
-	}
-	reference := found.Spec.ClaimRef
-	claim, err := n.client.CoreV1().PersistentVolumeClaims(reference.Namespace).Get(ctx, reference.Name, meta.GetOptions{})
-	if err != nil {
-		return ""
-	}
-	message, _ := fault(claim, nodeExpandFails)
-	return message
 }
 
 func (n *nodePart) NodeGetVolumeStats(

@@ -9,9 +9,12 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	clientset "github.com/kubernetes-csi/external-snapshotter/client/v8/clientset/versioned"
 	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
 
@@ -20,8 +23,11 @@ const selectedNode = "volume.kubernetes.io/selected-node"
 // provisioner makes and deletes the volumes of one node.
 type provisioner struct {
 	node      string
-	store     *store
+	part      *controllerPart
 	immediate bool
+	// Where claims and snapshots are looked up that a volume is to be made from.
+	client    kubernetes.Interface
+	snapshots clientset.Interface
 }
 
 // ShouldProvision is true for claims whose pod goes to this node, and on one node for those that wait for no pod.
@@ -37,42 +43,60 @@ func (p *provisioner) ShouldDelete(_ context.Context, volume *core.PersistentVol
 func (p *provisioner) SupportsBlock(context.Context) bool { return true }
 
 func (p *provisioner) Provision(
-	_ context.Context, options controller.ProvisionOptions,
+	ctx context.Context, options controller.ProvisionOptions,
 ) (*core.PersistentVolume, controller.ProvisioningState, error) {
-	volume, err := p.provision(options)
+	volume, err := p.provision(ctx, options)
+	if errors.Is(err, errElsewhere) {
+		// The scheduler thinks again about the node; it cannot know which one has the source.
+		return nil, controller.ProvisioningReschedule, err
+	}
 	return volume, controller.ProvisioningFinished, err
 }
 
-func (p *provisioner) provision(options controller.ProvisionOptions) (*core.PersistentVolume, error) {
+func (p *provisioner) provision(
+	ctx context.Context, options controller.ProvisionOptions,
+) (*core.PersistentVolume, error) {
 	claim := options.PVC
 	if message, asked := fault(claim, provisionFails); asked {
 		return nil, errors.New(message)
-	}
-	if claim.Spec.DataSource != nil || claim.Spec.DataSourceRef != nil {
-		return nil, errors.New("volumes are made empty: this driver has neither snapshots nor clones")
 	}
 	for _, mode := range claim.Spec.AccessModes {
 		if !slices.Contains([]core.PersistentVolumeAccessMode{core.ReadWriteOnce, core.ReadWriteOncePod}, mode) {
 			return nil, fmt.Errorf("a volume is on one node, so it cannot be %s", mode)
 		}
 	}
-	mode := core.PersistentVolumeFilesystem
-	if claim.Spec.VolumeMode != nil {
-		mode = *claim.Spec.VolumeMode
-	}
-	asked := claim.Spec.Resources.Requests[core.ResourceStorage]
-	size := roundedUp(asked.Value())
-	if err := p.store.create(options.PVName, size, mode == core.PersistentVolumeBlock); err != nil {
+	from, err := p.source(ctx, claim)
+	if err != nil {
 		return nil, err
 	}
+	mode := mode(claim)
+	capability := &csi.VolumeCapability{AccessMode: &csi.VolumeCapability_AccessMode{
+		Mode: csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER,
+	}}
 	source := &core.CSIPersistentVolumeSource{Driver: driverName, VolumeHandle: options.PVName}
-	if mode == core.PersistentVolumeFilesystem {
+	if mode == core.PersistentVolumeBlock {
+		capability.AccessType = &csi.VolumeCapability_Block{Block: &csi.VolumeCapability_BlockVolume{}}
+	} else {
+		capability.AccessType = &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{FsType: fileSystem}}
 		source.FSType = fileSystem
 	}
+	asked := claim.Spec.Resources.Requests[core.ResourceStorage]
+	made, err := p.part.CreateVolume(ctx, &csi.CreateVolumeRequest{
+		Name:                options.PVName,
+		CapacityRange:       &csi.CapacityRange{RequiredBytes: asked.Value()},
+		VolumeCapabilities:  []*csi.VolumeCapability{capability},
+		VolumeContentSource: from,
+	})
+	if err != nil {
+		return nil, err
+	}
+	source.VolumeAttributes = made.GetVolume().GetVolumeContext()
 	return &core.PersistentVolume{
 		ObjectMeta: meta.ObjectMeta{Name: options.PVName},
 		Spec: core.PersistentVolumeSpec{
-			Capacity:                      core.ResourceList{core.ResourceStorage: *quantityOf(size)},
+			Capacity: core.ResourceList{
+				core.ResourceStorage: *quantityOf(made.GetVolume().GetCapacityBytes()),
+			},
 			AccessModes:                   claim.Spec.AccessModes,
 			VolumeMode:                    &mode,
 			MountOptions:                  options.StorageClass.MountOptions,
@@ -87,8 +111,9 @@ func (p *provisioner) provision(options controller.ProvisionOptions) (*core.Pers
 	}, nil
 }
 
-func (p *provisioner) Delete(_ context.Context, volume *core.PersistentVolume) error {
-	return p.store.remove(volume.Spec.CSI.VolumeHandle)
+func (p *provisioner) Delete(ctx context.Context, volume *core.PersistentVolume) error {
+	_, err := p.part.DeleteVolume(ctx, &csi.DeleteVolumeRequest{VolumeId: volume.Spec.CSI.VolumeHandle})
+	return err
 }
 
 // onNode tells whether a volume is one of this driver on this node.

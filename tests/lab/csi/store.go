@@ -16,22 +16,32 @@ import (
 const (
 	mebibyte = int64(1) << 20
 	// Root without CAP_SYS_RESOURCE, as in many containers, cannot grow a mounted ext4, but a mounted XFS it can.
-	fileSystem = "xfs"
-	unfinished = ".new-"
+	fileSystem  = "xfs"
+	unfinished  = ".new-"
+	imageEnding = ".img"
 )
+
+var errNoName = errors.New("it is no name of a volume or snapshot")
 
 // store is the folder of a node's image files, and the loop devices on them.
 type store struct {
 	folder string
 	// Finding a free loop device and taking it are two steps of losetup.
 	attaching sync.Mutex
+	// One copy at a time.
+	copying sync.Mutex
 }
 
 func (s *store) image(volume string) (string, error) {
-	if volume == "" || volume != filepath.Base(volume) || strings.HasPrefix(volume, ".") {
-		return "", fmt.Errorf("%q is no name of a volume", volume)
+	return filepath.Join(s.folder, volume+imageEnding), checkName(volume)
+}
+
+// checkName lets no name of a volume or snapshot lead out of its folder.
+func checkName(name string) error {
+	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+		return fmt.Errorf("%q: %w", name, errNoName)
 	}
-	return filepath.Join(s.folder, volume+".img"), nil
+	return nil
 }
 
 // roundedUp is the size that a volume gets: whole mebibytes, and no fewer than XFS needs.
@@ -81,6 +91,9 @@ func (s *store) size(volume string) (int64, error) {
 		return 0, err
 	}
 	found, err := os.Stat(image)
+	if os.IsNotExist(err) {
+		return 0, fmt.Errorf("volume %s: %w", volume, errNotThere)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -110,7 +123,7 @@ func (s *store) remove(volume string) error {
 		return err
 	}
 	if device != "" {
-		return fmt.Errorf("volume %s is still in use as %s", volume, device)
+		return fmt.Errorf("volume %s: %w, as %s", volume, errInUse, device)
 	}
 	if err := os.Remove(image); err != nil && !os.IsNotExist(err) {
 		return err

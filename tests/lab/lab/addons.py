@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from lab import control_plane, files, machine, node, processes, shell
+from lab import build, control_plane, files, machine, node, processes, shell
 from lab.images import Recipe
 from lab.settings import API_PORT, CLUSTER_DOMAIN, CONTROL_PLANE_ADDRESS, DNS_SERVICE, Settings
 
@@ -51,8 +51,7 @@ def manifests(settings: Settings, recipes: list[Recipe]) -> str:
     return "\n---\n".join(texts)
 
 
-def record(text: str) -> str:
-    key = files.digest(text)
+def record(key: str) -> str:
     return f"""
 ---
 apiVersion: v1
@@ -67,25 +66,20 @@ data:
 
 def ensure(settings: Settings, kubernetes: Path, recipes: list[Recipe]) -> bool:
     """Apply the manifests unless the cluster has them already; whether it had to be done."""
-    text = manifests(settings, recipes)
+    kinds = "\n---\n".join(path.read_text() for path in build.manifests(settings))
+    objects = manifests(settings, recipes)
+    key = files.digest(kinds, objects)
     present = control_plane.get_object(settings, RECORD)
-    if present and present.get("data", {}).get("manifests") == files.digest(text):
+    if present and present.get("data", {}).get("manifests") == key:
         return False
+    kubectl: list[str | Path] = [kubernetes / "kubectl", f"--kubeconfig={settings.pki / 'admin.conf'}"]
+    apply = [*kubectl, "apply", "--server-side", "--force-conflicts", "--field-manager=stateful-lab", "--filename=-"]
+    shell.run(apply, text=kinds, timeout=120)
+    # Among the objects are some of these kinds.
+    shell.run([*kubectl, "wait", "--for=condition=Established", "--timeout=60s", "--filename=-"], text=kinds)
     # The record comes last: half-applied manifests are applied again.
-    for part in (text, record(text)):
-        shell.run(
-            [
-                kubernetes / "kubectl",
-                f"--kubeconfig={settings.pki / 'admin.conf'}",
-                "apply",
-                "--server-side",
-                "--force-conflicts",
-                "--field-manager=stateful-lab",
-                "--filename=-",
-            ],
-            text=part,
-            timeout=120,
-        )
+    for part in (objects, record(key)):
+        shell.run(apply, text=part, timeout=120)
     return True
 
 

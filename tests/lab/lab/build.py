@@ -35,6 +35,18 @@ TARGETS = ("./cmd/...", "github.com/rancher/local-path-provisioner")
 PARTS = {"csi": "the storage driver for tests", "nfs": "the NFS client and the NFS provisioner"}
 # Names under which programs of a part are looked for on a PATH that holds its folder `path`.
 LINKS = {"nfs": {"mount": "mount", "mount.nfs": "mount"}}
+# Files that a part takes from a module it is built with, into its folder `manifests`: the module's folder, and them.
+SNAPSHOTS = "snapshot.storage.k8s.io_volumesnapshot"
+MANIFESTS = {
+    "csi": (
+        "github.com/kubernetes-csi/external-snapshotter/client/v8",
+        [f"config/crd/{SNAPSHOTS}{kind}.yaml" for kind in ("classes", "contents", "s")],
+    )
+}
+
+
+# The module says which Go it needs; another must not be fetched behind the user's back.
+GO = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
 
 
 def sources(settings: Settings) -> list[Path]:
@@ -49,7 +61,8 @@ def folder(settings: Settings) -> Path:
 
 def part_folder(settings: Settings, part: str) -> Path:
     """Where the program of a part is, or will be."""
-    return settings.binaries / f"{part}-{files.digest(str(LINKS.get(part)), sources_of(settings, part))}"
+    taken = f"{LINKS.get(part)}{MANIFESTS.get(part, '')}"
+    return settings.binaries / f"{part}-{files.digest(taken, sources_of(settings, part))}"
 
 
 def sources_of(settings: Settings, part: str) -> list[Path]:
@@ -87,6 +100,8 @@ def ensure(settings: Settings) -> Path:
                 for name, program in LINKS.get(part, {}).items():
                     (output / "path").mkdir(exist_ok=True)
                     (output / "path" / name).symlink_to(Path("..", program))
+                if part in MANIFESTS:
+                    copy_manifests(settings.sources / part, *MANIFESTS[part], output / "manifests")
     return target
 
 
@@ -111,6 +126,20 @@ def build(folder: Path, packages: Sequence[str], linker_flags: str, output: Path
             compile_package(go, folder, package, linker_flags, output, work)
 
 
+def copy_manifests(folder: Path, module: str, names: Sequence[str], target: Path) -> None:
+    """Copy files of a module, in just the version that go.mod names and go.sum vouches for."""
+    command = [prerequisites.check_go(), "list", "-m", "-f", "{{.Dir}}", module]
+    found = Path(shell.run(command, cwd=folder, env=GO).stdout.strip())
+    target.mkdir()
+    for name in names:
+        shutil.copyfile(found / name, target / Path(name).name)
+
+
+def manifests(settings: Settings) -> list[Path]:
+    """The files that were taken from modules."""
+    return [path for part in MANIFESTS for path in files.tree(part_folder(settings, part) / "manifests")]
+
+
 def compile_package(go: str, folder: Path, package: str, linker_flags: str, output: Path, work: progress.Work) -> None:
     command = [
         *shell.end_with_parent(),
@@ -133,8 +162,7 @@ def compile_package(go: str, folder: Path, package: str, linker_flags: str, outp
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        # The module says which Go it needs; another must not be fetched behind the user's back.
-        env=shell.environment({"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}),
+        env=shell.environment(GO),
     )
     assert process.stderr
     said: list[str] = []

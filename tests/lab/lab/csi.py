@@ -23,9 +23,9 @@ def driver(settings: Settings, on: Node) -> Process:
         f"--endpoint={on.kubelet_root}/csi.sock",
         f"--registry={on.kubelet_root}/plugins_registry",
     ]
-    # Somebody has to serve claims that go to no node in particular.
+    # Somebody has to serve claims that go to no node in particular, and to bind snapshots.
     if on == settings.nodes[0]:
-        command.append("--immediate")
+        command += ["--immediate", "--snapshot-controller"]
     return Process(f"csi-{on.name}", command, settings.logs / f"csi-{on.name}.log", configuration=[kubeconfig])
 
 

@@ -291,6 +291,7 @@ def clear_remains(node: Node) -> None:
     What containers, mounts and addresses a dead run left is of no use to the next one, and in its way: a database
     whose shim was killed runs on and holds the lock on its data.
     """
+    mounts.thaw(node.kubelet_root)
     processes.stop([pid for pid in pod_processes(node) if heeds_terminate(pid)], patience=10)
     processes.kill(pod_processes(node))
     processes.kill(shims(node))

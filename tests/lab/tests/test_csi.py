@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from lab import build, csi, loops, processes
+from lab import build, csi, loops, prerequisites, processes, shell
 from lab.errors import LabError
 from lab.settings import SOURCES, Settings
 
@@ -75,8 +76,38 @@ def test_every_node_has_its_own_driver_and_one_serves_claims_for_no_node(setting
     ours.pki.mkdir(parents=True)
     (ours.pki / "csi.conf").touch()
     first, second = (csi.driver(ours, node) for node in ours.nodes)
-    assert "--immediate" in first.words
-    assert "--immediate" not in second.words
+    for duty in ("--immediate", "--snapshot-controller"):
+        assert duty in first.words
+        assert duty not in second.words
     assert second.program == "csi"
     assert f"--volumes={settings.home}/nodes/node2/loop-volumes" in second.words
     assert processes.mark(settings.home, first) != processes.mark(settings.home, second)
+
+
+def test_files_of_a_module_are_taken_in_the_version_of_go_mod(tmp_path: Path) -> None:
+    (tmp_path / "module" / "config").mkdir(parents=True)
+    (tmp_path / "module" / "go.mod").write_text("module example.org/module\n")
+    (tmp_path / "module" / "config" / "kinds.yaml").write_text("kind: Kind\n")
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "go.mod").write_text(
+        "module user\n\ngo 1.24.0\n\nrequire example.org/module v1.0.0\n\nreplace example.org/module => ../module\n"
+    )
+    build.copy_manifests(tmp_path / "user", "example.org/module", ["config/kinds.yaml"], tmp_path / "taken")
+    assert [path.read_text() for path in (tmp_path / "taken").iterdir()] == ["kind: Kind\n"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the storage driver makes and mounts loop devices, which takes root")
+@pytest.mark.skipif(not shell.find("mkfs.xfs"), reason="the storage driver needs xfsprogs, which `lab up` installs")
+def test_snapshots_and_clones() -> None:
+    """On real loop devices: what is in them, what is refused, a second time, and a driver that is killed."""
+    folder = SOURCES / "csi"
+    names = ("controller", "copies", "names", "node", "store", "driver_test")
+    done = subprocess.run(
+        [prerequisites.check_go(), "test", "-count=1", "-timeout=120s", *[f"{name}.go" for name in names]],
+        cwd=folder,
+        env=shell.environment(build.GO),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

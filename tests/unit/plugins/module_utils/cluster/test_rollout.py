@@ -84,6 +84,32 @@ def test_an_object_of_which_nothing_is_told_is_no_defect() -> None:
     assert last_word(told_of, "shop", "StatefulSet", "shop") == "StatefulSet shop: exceeded quota"
 
 
+def _claim_event(kind: str, reason: str, second: int) -> dict[str, t.Any]:
+    return {
+        "involvedObject": {"kind": "PersistentVolumeClaim", "name": "data"},
+        "type": kind,
+        "reason": reason,
+        "message": f"{reason} of {second}",
+        "lastTimestamp": f"2026-01-01T00:05:{second:02}Z",
+    }
+
+
+def test_an_attempt_that_is_announced_does_not_hide_how_the_last_one_ended() -> None:
+    def word(*events: tuple[str, str, int]) -> str:
+        cluster: t.Any = Table(Event=[_claim_event(*event) for event in events])
+        return last_word(cluster, "shop", "PersistentVolumeClaim", "data").partition(": ")[2]
+
+    failed, tried = ("Warning", "ProvisioningFailed", 7), ("Normal", "Provisioning", 9)
+    assert word(failed, tried) == "ProvisioningFailed of 7"
+    assert word(tried, failed, ("Warning", "ProvisioningFailed", 5)) == "ProvisioningFailed of 7"
+    assert word(tried) == "Provisioning of 9"
+    assert word(("Normal", "WaitForFirstConsumer", 3), ("Normal", "ExternalProvisioning", 4)).startswith("External")
+    assert word(failed, ("Normal", "ProvisioningSucceeded", 9)) == ""
+    # Of one second: what says more. A failure of a growth that is long mended is no news.
+    assert word(("Normal", "ExternalExpanding", 8), ("Normal", "Resizing", 8)) == "Resizing of 8"
+    assert word(("Warning", "VolumeResizeFailed", 3), ("Normal", "Resizing", 8)) == "Resizing of 8"
+
+
 def test_pods_that_wait_for_the_same_thing_share_one_phrase() -> None:
     def waiting(name: str, image: str) -> dict[str, t.Any]:
         state = {"waiting": {"reason": "ErrImagePull", "message": f"no {image} here"}}
