@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: persistent_volumes
-short_description: Make families of PersistentVolumes by hand, and give those that were used to new claims
+short_description: Make families of PersistentVolumes by hand, and deal with those that were used
 version_added: 0.1.0
 author:
   - The stateful.kube authors (@stateful-kube)
@@ -18,9 +18,13 @@ description:
     or in the cluster.
   - A volume whose claim was deleted is Released, and no claim gets it. It is reported with its size, age and former
     claim, and given to a new claim only when O(rebind) names it.
-  - No data is ever deleted, and no folder is made. A volume that a claim has is not removed.
+  - With O(look_inside) it is also reported what is inside such a volume, how much, how old, which engine left it
+    there, and to what it belongs. O(expect) makes that a condition.
+  - No folder is made, and no data is deleted but by O(wipe). A volume that a claim has is not removed.
   - The account needs the rights to list, patch, create and delete persistentvolumes, and to list nodes where volumes
-    are tied to some (without it a wrong host name is not told).
+    are tied to some (without it a wrong host name is not told). To look inside it also needs, in O(namespace), to
+    create, get, list, watch and delete pods, jobs, persistentvolumeclaims and leases, to patch leases, and to create
+    pods/exec.
 extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection
@@ -132,12 +136,105 @@ options:
     type: list
     elements: str
     default: []
+  look_inside:
+    description:
+      - Look inside volumes that had a claim and have none now, and report what is there. Each is looked into by a pod
+        that lives for some seconds, on a second PersistentVolume that mounts the same folder read-only. All this goes
+        again.
+      - Volumes of type nfs, hostPath and local with a folder are looked into. Of others it is said why not, because a
+        second volume of a device could be attached twice.
+      - Check mode makes no pod, so it does not look, and warns that it did not.
+    type: bool
+    default: false
+  expect:
+    description:
+      - What volumes have to hold before they are rebound or wiped. They are looked into for that, and where one holds
+        something else, or it cannot be told, the task is refused before anything is changed.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      volume:
+        description: Name of a volume in O(rebind) or O(wipe).
+        type: str
+        required: true
+      engine:
+        description: Which engine left its files there.
+        type: str
+        choices: [mongodb, mysql, mariadb, postgresql, cassandra, rabbitmq, minio, cockroachdb]
+      replica_set:
+        description: MongoDB, the name of the replica set.
+        type: str
+      replica_set_id:
+        description: MongoDB, the id of the replica set (C(settings.replicaSetId)), 24 hexadecimal digits.
+        type: str
+      server_uuid:
+        description: MySQL, the C(server_uuid).
+        type: str
+      cluster_id:
+        description: MySQL and MariaDB with Galera, the id of the cluster (C(wsrep_cluster_state_uuid)).
+        type: str
+      system_identifier:
+        description: PostgreSQL, the system identifier that a primary and its standbys share.
+        type: str
+      deployment_id:
+        description: MinIO, the id of the deployment.
+        type: str
+      node_name:
+        description: RabbitMQ, the name of the node, such as V(rabbit@shop-0).
+        type: str
+  wipe:
+    description:
+      - Volumes that are Released, are to be emptied, and then to be free for any claim. Everything in their folder is
+        removed, but for C(lost+found).
+      - It is refused for a volume that a claim has, that shares its folder with another volume, that nobody could look
+        into, or that does not hold what O(expect) says. A run that was killed in the middle is continued by the same
+        task.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      volume:
+        description: Name of the volume.
+        type: str
+        required: true
+      confirm:
+        description: The same name again.
+        type: str
+        required: true
+  namespace:
+    description:
+      - Where the pods run that look inside volumes, or empty one. They keep to the I(restricted) Pod Security Standard,
+        as the user to whom the files belong. Only files of root need a namespace that lets a pod run as root.
+    type: str
+    default: default
+  image:
+    description: Image of these pods. It needs a shell, and the tools of Debian or of busybox.
+    type: str
+    default: docker.io/library/debian:12-slim
+  image_pull_policy:
+    description: When the image is pulled.
+    type: str
+    choices: [IfNotPresent, Always, Never]
+    default: IfNotPresent
+  image_pull_secrets:
+    description: Names of Secrets in O(namespace) with credentials for the registry.
+    type: list
+    elements: str
+    default: []
+  tolerations:
+    description: Taints that these pods tolerate, as the API has them, for disks of nodes that are kept for a database.
+    type: list
+    elements: dict
+    default: []
   force_conflicts:
     description: Take fields over that another manager declares with another value.
     type: bool
     default: false
   wait_timeout:
-    description: Seconds to try again where somebody else changes a volume at the same time.
+    description:
+      - Seconds to try again where somebody else changes a volume at the same time, to wait for a pod, and to let it
+        count or remove files.
     type: int
     default: 60
 seealso:
@@ -205,6 +302,37 @@ EXAMPLES = r"""
   stateful.kube.persistent_volumes:
     volumes: []
     rebind: [nfs-pv002]
+
+- name: See what volumes that were used hold
+  stateful.kube.persistent_volumes:
+    volumes:
+      - name: nfs-pv{n:03}
+        count: 2
+        start: 1
+        capacity: 1Gi
+        storage_class_name: nfs
+        source:
+          nfs:
+            server: nfs.example.com
+            path: /nfs/data/pv{n:03}
+    look_inside: true
+
+- name: Give a volume to a new claim only if it is of this replica set
+  stateful.kube.persistent_volumes:
+    volumes: []
+    rebind: [nfs-pv002]
+    expect:
+      - volume: nfs-pv002
+        engine: mongodb
+        replica_set: shop
+        replica_set_id: 6b021cb61517b3dd1959bfa0
+
+- name: Empty a volume that nobody needs any more
+  stateful.kube.persistent_volumes:
+    volumes: []
+    wipe:
+      - volume: nfs-pv002
+        confirm: nfs-pv002
 """
 
 RETURN = r"""
@@ -237,7 +365,12 @@ state:
     released:
       description:
         - Volumes that had a claim and have none now, with the same fields. These are the declared ones, those of the
-          same classes, and those of O(rebind).
+          same classes, and those of O(rebind) and O(wipe).
+        - C(inside) is what is in the volume, or null where nobody was to look. It has C(engine) (as in
+          O(expect[].engine), or V(empty), V(unknown) or V(several), or null where nobody could look), C(folder) (where
+          in the volume), C(identity) (by the names of O(expect)), C(clean_shutdown) (null where the files do not tell),
+          C(bytes) (sum of the sizes of all files), C(files), C(newest) (time of the last change of a file, in UTC),
+          C(unread) (how many could not be read), C(names) (the first names in the volume) and C(problem).
       type: list
       elements: dict
       returned: always
@@ -255,10 +388,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
-from ansible_collections.stateful.kube.plugins.module_utils._storage._families import family
+from ansible_collections.stateful.kube.plugins.module_utils._storage._inside import TITLES
+from ansible_collections.stateful.kube.plugins.module_utils._storage._inside_run import Inspector, Where
 from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import ACCESS_MODES, RWO
 from ansible_collections.stateful.kube.plugins.module_utils._storage._volume_operation import PersistentVolumes
-from ansible_collections.stateful.kube.plugins.module_utils._storage._volumes import Wish
+from ansible_collections.stateful.kube.plugins.module_utils._storage._volume_wish import pods_of, wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
 
 SPECIFICATION = {
@@ -300,6 +434,37 @@ SPECIFICATION = {
             },
         },
         "rebind": {"type": "list", "elements": "str", "default": []},
+        "look_inside": {"type": "bool", "default": False},
+        "expect": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "volume": {"type": "str", "required": True},
+                "engine": {"type": "str", "choices": list(TITLES)},
+                "replica_set": {"type": "str"},
+                "replica_set_id": {"type": "str"},
+                "server_uuid": {"type": "str"},
+                "cluster_id": {"type": "str"},
+                "system_identifier": {"type": "str"},
+                "deployment_id": {"type": "str"},
+                "node_name": {"type": "str"},
+            },
+        },
+        "wipe": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "volume": {"type": "str", "required": True},
+                "confirm": {"type": "str", "required": True},
+            },
+        },
+        "namespace": {"type": "str", "default": "default"},
+        "image": {"type": "str", "default": "docker.io/library/debian:12-slim"},
+        "image_pull_policy": {"type": "str", "choices": ["IfNotPresent", "Always", "Never"], "default": "IfNotPresent"},
+        "image_pull_secrets": {"type": "list", "elements": "str", "default": []},
+        "tolerations": {"type": "list", "elements": "dict", "default": []},
         "force_conflicts": {"type": "bool", "default": False},
     },
     "supports_check_mode": True,
@@ -308,11 +473,15 @@ SPECIFICATION = {
 
 def run(task: Task) -> dict[str, t.Any]:
     params = task.params
-    wanted = family(params["volumes"], params["state"])
-    wish = Wish(params["state"], wanted.volumes, tuple(params["rebind"]), wanted.warnings)
+    wish = wish_of(params)
     with connect(params, task.warn) as cluster:
+        where = Where(params["namespace"], pods_of(params), params["wait_timeout"])
         operation = PersistentVolumes(
-            cluster, wish, force=params["force_conflicts"], wait_timeout=params["wait_timeout"]
+            cluster,
+            wish,
+            force=params["force_conflicts"],
+            wait_timeout=params["wait_timeout"],
+            inspector=None if task.check_mode else Inspector(cluster, task, where),
         )
         return carry_out(operation, task)
 

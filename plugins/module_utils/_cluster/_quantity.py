@@ -29,3 +29,12 @@ def quantity(text: t.Any) -> fractions.Fraction:
         power = int(exponent) if exponent else _DECIMAL[suffix]
         factor = fractions.Fraction(10**power) if power >= 0 else fractions.Fraction(1, 10**-power)
     return fractions.Fraction(match[1]) * factor
+
+
+def size_words(number: float) -> str:
+    """A number of bytes as people read it, such as 1.5 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.3g} {unit}" if unit != "B" else f"{number:.0f} B"
+        number /= 1024
+    return f"{number:.3g} TiB"

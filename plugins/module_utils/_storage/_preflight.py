@@ -15,6 +15,7 @@ import statistics
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import NO_PROVISIONER
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import size_words
 from ansible_collections.stateful.kube.plugins.module_utils._storage._classes import is_default
 from ansible_collections.stateful.kube.plugins.module_utils._storage._former import BY_PROVISIONER, REDIRECTED
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_needs import KINDS, MUST
@@ -414,8 +415,12 @@ def _space(said: t.Mapping[str, str], wanted: Wanted) -> Finding:
     own = max(wanted.size * _USABLE - _SMALLEST, wanted.size / 2)
     need = wanted.size * wanted.count if shared else own
     figures = {"free_bytes": float(free), "size_bytes": float(whole), "wanted_bytes": float(wanted.size * wanted.count)}
-    of = f"{_bytes(free)} free of {_bytes(whole)}"
-    claims = f"{wanted.count} claims of {_bytes(wanted.size)}" if shared and wanted.count > 1 else _bytes(wanted.size)
+    of = f"{size_words(free)} free of {size_words(whole)}"
+    claims = (
+        f"{wanted.count} claims of {size_words(wanted.size)}"
+        if shared and wanted.count > 1
+        else size_words(wanted.size)
+    )
     if free < need:
         return Finding("space", Outcome.FAILED, f"{of}, and {claims} wanted", figures)
     note = ", shared with other claims" if shared else ""
@@ -425,14 +430,6 @@ def _space(said: t.Mapping[str, str], wanted: Wanted) -> Finding:
 def _failure(text: str) -> str:
     """What the probe said went wrong, without its own first word."""
     return text.removeprefix("failed").strip() or "no answer"
-
-
-def _bytes(number: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:.3g} {unit}" if unit != "B" else f"{number:.0f} B"
-        number /= 1024
-    return f"{number:.3g} TiB"
 
 
 # What people read

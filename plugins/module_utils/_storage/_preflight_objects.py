@@ -4,44 +4,25 @@
 
 # This file is private to the collection: no promise is made to others who import it.
 
-"""The objects that a preflight makes for a moment: an anchor, a claim, pods. Pure.
-
-Everything that a preflight makes belongs to its anchor, a Job that runs no pod and has a deadline. When the deadline
-passes, the Job fails, Kubernetes deletes it, and all that belongs to it. So nothing lasts, also when the run is killed
-and nobody ever runs it again.
-"""
+"""The objects that a preflight makes for a moment: an anchor, a claim, pods. Pure."""
 
 from __future__ import annotations
 
 import dataclasses
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._storage import _probe_objects as probe
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight import Object, Volume
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_script import (
     FOLDER_PREFIX,
-    SCRATCH,
     STAY,
     VOLUME,
     shell,
 )
 
 APPLICATION = "storage-preflight"
-SELECTOR = f"app.kubernetes.io/name={APPLICATION},app.kubernetes.io/managed-by=stateful.kube"
-CONTAINER = "probe"
+SELECTOR = probe.selector(APPLICATION)
 _HOSTNAME = "kubernetes.io/hostname"
-
-
-@dataclasses.dataclass(frozen=True)
-class Pods:
-    """What all pods of a preflight have in common."""
-
-    image: str
-    pull_policy: str = "IfNotPresent"
-    pull_secrets: tuple[str, ...] = ()
-    user: t.Optional[int] = None
-    fs_group: t.Optional[int] = None
-    node_selector: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    tolerations: tuple[Object, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +33,7 @@ class Run:
     namespace: str
     claim: str
     deadline: int
-    pods: Pods
+    pods: probe.Pods
 
     @property
     def folder(self) -> str:
@@ -60,36 +41,16 @@ class Run:
 
     @property
     def labels(self) -> dict[str, str]:
-        return labels(self.name)
+        return probe.labels(APPLICATION, self.name)
 
     @property
     def selector(self) -> str:
-        return ",".join(f"{key}={value}" for key, value in sorted(self.labels.items()))
-
-
-def labels(name: str) -> dict[str, str]:
-    return {
-        "app.kubernetes.io/name": APPLICATION,
-        "app.kubernetes.io/instance": name,
-        "app.kubernetes.io/managed-by": "stateful.kube",
-    }
+        return probe.selector(APPLICATION, self.name)
 
 
 def anchor(run: Run) -> dict[str, t.Any]:
-    """What everything else belongs to. With no parallelism it makes no pod of its own."""
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": run.name, "namespace": run.namespace, "labels": run.labels},
-        "spec": {
-            "parallelism": 0,
-            "completions": 1,
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": run.deadline,
-            "ttlSecondsAfterFinished": 0,
-            "template": {"metadata": {"labels": run.labels}, "spec": _pod_spec(run, {}, root=False)},
-        },
-    }
+    """What everything else belongs to."""
+    return probe.anchor(_metadata(run, run.name), run.deadline, _pod_spec(run, {}, root=False))
 
 
 def claim(run: Run, owner: Object, size: str, modes: t.Sequence[str], storage_class: str) -> dict[str, t.Any]:
@@ -101,7 +62,12 @@ def claim(run: Run, owner: Object, size: str, modes: t.Sequence[str], storage_cl
     }
     if storage_class:
         spec["storageClassName"] = storage_class
-    metadata = {"name": run.claim, "namespace": run.namespace, "labels": run.labels, "ownerReferences": [_owner(owner)]}
+    metadata = {
+        "name": run.claim,
+        "namespace": run.namespace,
+        "labels": run.labels,
+        "ownerReferences": [probe.owned_by(owner)],
+    }
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
 
 
@@ -119,12 +85,7 @@ def pod(
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {
-            "name": f"{run.name}-{role}",
-            "namespace": run.namespace,
-            "labels": run.labels,
-            "ownerReferences": [_owner(owner)],
-        },
+        "metadata": {**_metadata(run, f"{run.name}-{role}"), "ownerReferences": [probe.owned_by(owner)]},
         "spec": _pod_spec(run, affinity, root),
     }
 
@@ -149,53 +110,12 @@ def volume_of(claim_: Object, volume: t.Optional[Object], drivers: t.Mapping[str
     return Volume(modes, "csi" if csi else source, tied, attached)
 
 
-def _owner(owner: Object) -> dict[str, t.Any]:
-    metadata = owner["metadata"]
-    return {"apiVersion": "batch/v1", "kind": "Job", "name": metadata["name"], "uid": metadata["uid"]}
+def _metadata(run: Run, name: str) -> dict[str, t.Any]:
+    return {"name": name, "namespace": run.namespace, "labels": run.labels}
 
 
 def _pod_spec(run: Run, affinity: Object, root: bool) -> dict[str, t.Any]:
-    pods = run.pods
-    security: dict[str, t.Any] = {"runAsNonRoot": not root, "seccompProfile": {"type": "RuntimeDefault"}}
-    if root:
-        security["runAsUser"] = 0
-    elif pods.user is not None:
-        security.update(runAsUser=pods.user, runAsGroup=pods.user)
-    if pods.fs_group is not None and not root:
-        security.update(fsGroup=pods.fs_group, fsGroupChangePolicy="OnRootMismatch")
-    capabilities = {"drop": ["ALL"], **({"add": ["CHOWN"]} if root else {})}
-    container = {
-        "name": CONTAINER,
-        "image": pods.image,
-        "imagePullPolicy": pods.pull_policy,
-        "command": shell(STAY, VOLUME, run.folder, run.deadline),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": capabilities,
-        },
-        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
-        "volumeMounts": [{"name": "volume", "mountPath": VOLUME}, {"name": "scratch", "mountPath": SCRATCH}],
-    }
-    spec: dict[str, t.Any] = {
-        "restartPolicy": "Never",
-        "activeDeadlineSeconds": run.deadline,
-        "terminationGracePeriodSeconds": 5,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": security,
-        "containers": [container],
-        "volumes": [
-            {"name": "volume", "persistentVolumeClaim": {"claimName": run.claim}},
-            {"name": "scratch", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
-        ],
-    }
-    if pods.pull_secrets:
-        spec["imagePullSecrets"] = [{"name": name} for name in pods.pull_secrets]
-    if pods.node_selector:
-        spec["nodeSelector"] = dict(pods.node_selector)
-    if pods.tolerations:
-        spec["tolerations"] = [dict(one) for one in pods.tolerations]
-    if affinity:
-        spec["affinity"] = {"nodeAffinity": dict(affinity)}
-    return spec
+    command = shell(STAY, VOLUME, run.folder, run.deadline)
+    capabilities = ("CHOWN",) if root else ()
+    body = probe.Body(command, run.claim, run.deadline, root=root, capabilities=capabilities, affinity=affinity)
+    return probe.pod_spec(run.pods, body)

@@ -15,18 +15,11 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names, unbound
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster, list_if_allowed
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, list_if_allowed
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import (
-    condition,
-    failed,
-    no_image_name,
-    pod_obstacle,
-)
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose, last_word
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import last_word
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
 from ansible_collections.stateful.kube.plugins.module_utils._storage import _preflight_script as script
@@ -54,7 +47,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight 
 )
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_objects import (
     APPLICATION,
-    CONTAINER,
     SELECTOR,
     Run,
     anchor,
@@ -64,16 +56,15 @@ from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_
 )
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_wish import Wish
 from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import LATE, RWOP
+from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_pods import (
+    PATIENCE,
+    ProbePods,
+    remove,
+    remove_all,
+)
 
 # Seconds after which pods, claim and all end by themselves, on top of what the waits may take.
 MARGIN = 300
-# Seconds between looks where no watch wakes us up.
-LOOK_AGAIN = 1.0
-# Seconds that one small program may take.
-PATIENCE = 30.0
-_IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull")
-# What no waiting heals: a user that the image does not allow, a program that the image does not have.
-_HOPELESS_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -281,7 +272,7 @@ def _try_out(cluster: Cluster, task: Task, wish: Wish, surveyed: _Surveyed) -> t
         left = cluster.list("batch/v1", "Job", wish.namespace, labels=SELECTOR)
         for one in left:
             task.warn(f"{wish.title}: removed what a run that was killed left: {one['metadata']['name']}.")
-            _remove(cluster, wish.namespace, one["metadata"]["name"], wish.wait_timeout)
+            remove(cluster, wish.namespace, APPLICATION, one["metadata"]["name"], wish.wait_timeout)
         probe = _Probe(cluster, task, wish, surveyed)
         try:
             return tuple(probe.findings())
@@ -303,9 +294,10 @@ class _Probe:
         # Three pods and the first one's program, each within wait_timeout, and the small programs.
         deadline = int(4 * wish.wait_timeout) + MARGIN
         self.run = Run(name, wish.namespace, wish.claim or name, deadline, wish.pods)
-        self._changes = Changes(cluster, [("v1", "Pod", wish.namespace, self.run.selector)])
+        self.pods = ProbePods(
+            cluster, task, wish.title, wish.namespace, self.run.selector, wish.pods.image, wish.wait_timeout
+        )
         self._first = ""
-        self._pods: dict[str, dict[str, t.Any]] = {}
 
     def findings(self) -> t.Iterator[Finding]:
         owner = self.cluster.create(anchor(self.run))
@@ -317,18 +309,18 @@ class _Probe:
         on = self.surveyed.used_on[0] if self.surveyed.used_on else ""
         problem = self._await_claim()
         first = "" if problem else self._start(owner, "first", on=on)
-        problem = problem or self._await(first)
+        problem = problem or self.pods.await_ready(first)
         if problem:
             yield Finding("volume", Outcome.FAILED, problem)
             return
         self._first = first
-        node = self._node(first)
+        node = self.pods.node(first)
         volume = self._volume()
         source = f", source {volume.source}" if volume.source else ""
         yield Finding("volume", Outcome.PASSED, f"mounted on {node}{source}")
         if self.wish.claim:
             self._require_empty(first)
-        self._say("write, replace, link and fsync files")
+        self.pods.say("write, replace, link and fsync files")
         said = self._run(first, script.SOLO, script.VOLUME, self.run.folder, self.wish.fsyncs, patience=self._patience)
         solo = solo_findings(said, self._wanted())
         yield from solo
@@ -350,7 +342,7 @@ class _Probe:
 
     def _with_others(self, owner: Object, first: str, node: str, volume: Volume) -> t.Iterator[Finding]:
         place = second_place(volume)
-        self._say("try a second pod")
+        self.pods.say("try a second pod")
         second = self._start(owner, "second", on=node if place == "same" else "", away_from=node)
         root = "" if place == "refused" else self._start_root(owner, node)
         fate = self._second(second, place, first, node)
@@ -361,7 +353,7 @@ class _Probe:
         if root.startswith("not tried"):
             yield Finding("chown", Outcome.UNPROVEN, root)
         elif root:
-            problem = self._await(root)
+            problem = self.pods.await_ready(root)
             if problem:
                 yield Finding("chown", Outcome.UNPROVEN, f"not tried: the pod that runs as root: {problem}")
             else:
@@ -371,10 +363,10 @@ class _Probe:
             yield Finding("chown", Outcome.UNPROVEN, "not tried: only one pod may have the volume")
 
     def _second(self, second: str, place: str, first: str, node: str) -> Second:
-        problem = self._await(second, refused=place == "refused")
+        problem = self.pods.await_ready(second, refused=place == "refused")
         if problem:
             return Second("refused" if problem == "refused" else "absent", (node, ""), problem)
-        nodes = (node, self._node(second))
+        nodes = (node, self.pods.node(second))
         folder = self.run.folder
         sees = "failed nothing was written"
         for writer, reader, name in ((first, second, "first"), (second, first, "second")):
@@ -400,22 +392,13 @@ class _Probe:
 
     def _start_root(self, owner: Object, node: str) -> str:
         """The pod that runs as root, or why admission does not allow it."""
-        try:
-            return self._start(owner, "root", on=node, root=True)
-        except ApiError as error:
-            if not error.forbidden:
-                raise
-            told = error.message.partition(" is forbidden: ")[2] or error.message
-            return f"not tried: admission lets no pod run as root here ({told.partition(': ')[0].strip()})"
+        name, why = self.pods.start_if_admitted(pod(self.run, owner, "root", on=node, root=True))
+        return name or f"not tried: admission lets no pod run as root here ({why})"
 
     # Pods
 
     def _start(self, owner: Object, role: str, **where: t.Any) -> str:
-        wanted = pod(self.run, owner, role, **where)
-        name = str(wanted["metadata"]["name"])
-        self.cluster.create(wanted)
-        self._pods[name] = wanted
-        return name
+        return self.pods.start(pod(self.run, owner, role, **where))
 
     def _await_claim(self) -> str:
         """Wait until the claim has a volume, where it gets one before a pod asks. Returns why it does not, or nothing.
@@ -428,10 +411,10 @@ class _Probe:
             return ""
         begun = time.monotonic()
         while True:
-            self._require_parent()
+            self.pods.require_parent()
             found = self.cluster.get("v1", "PersistentVolumeClaim", self.run.claim, self.wish.namespace)
             if found is None:
-                raise self._deleted(f"claim {self.run.claim}")
+                raise self.pods.deleted(f"claim {self.run.claim}")
             if (found.get("status") or {}).get("phase") == "Bound":
                 return ""
             if time.monotonic() - begun > self.wish.wait_timeout:
@@ -439,97 +422,11 @@ class _Probe:
                 return f"no volume within {self.wish.wait_timeout:.0f} s: {event or unbound(found, '', None, ())}"
             time.sleep(0.2)
 
-    def _again(self, name: str) -> None:
-        """Make a pod anew that the scheduler tried before it knew that the claim has its volume."""
-        found = self.cluster.get("v1", "PersistentVolumeClaim", self.run.claim, self.wish.namespace) or {}
-        if (found.get("status") or {}).get("phase") == "Bound":
-            self.cluster.delete("v1", "Pod", name, self.wish.namespace)
-            self.cluster.create(self._pods[name])  # one without a node is gone at once
-
-    def _require_parent(self) -> None:
-        if self.task.abandoned():
-            raise Failure(f"{self.wish.title}: stopped, because the process that started this run is gone.")
-
-    def _deleted(self, what: str) -> Failure:
-        return Failure(f"{self.wish.title}: {what} was deleted meanwhile. Run it again.")
-
-    def _await(self, name: str, refused: bool = False) -> str:
-        """Wait until a pod runs. Returns why it does not, as far as its volume is to blame, or nothing."""
-        begun = time.monotonic()
-        said = begun
-        while True:
-            self._require_parent()
-            found = self._look(name)
-            if found and condition(found, "Ready") == "True":
-                return ""
-            told = _unscheduled(found) if found else ""
-            if refused and RWOP in told:
-                return "refused"
-            waited = time.monotonic() - begun
-            late = waited > self.wish.wait_timeout
-            if "unbound immediate" in told and not late:
-                self._again(name)
-            if found:
-                self._require_startable(found, late)
-            if late:
-                return self._explain(name, told)
-            if time.monotonic() - said > 5:
-                said = time.monotonic()
-                obstacle = pod_obstacle(found) if found else "is not seen: the API server is away"
-                self._say(f"{name} {obstacle} ({waited:.0f} s)")
-            self._changes.wait(LOOK_AGAIN)
-
-    def _look(self, name: str) -> t.Optional[Object]:
-        """The pod; None while the API server is away, which it was not a moment ago."""
-        try:
-            found = self.cluster.get("v1", "Pod", name, self.wish.namespace)
-        except Unreachable:
-            return None
-        if found is None:
-            raise self._deleted(f"pod {name}")
-        return found
-
-    def _require_startable(self, found: Object, late: bool) -> None:
-        """End the task where it is not the storage that keeps a pod from running."""
-        name = found["metadata"]["name"]
-        image = no_image_name(found)
-        waiting = [
-            (one.get("state") or {}).get("waiting") or {}
-            for one in (found.get("status") or {}).get("containerStatuses") or ()
-        ]
-        reasons = {str(one.get("reason")) for one in waiting}
-        if image or (late and reasons & set(_IMAGE_REASONS)):
-            raise Failure(
-                f"{self.wish.title}: the image {self.wish.pods.image} cannot be had, so nothing was proven: "
-                f"{pod_obstacle(found)}. Name one that can, with image."
-            )
-        if failed(found) or reasons & set(_HOPELESS_REASONS):
-            raise Failure(
-                f"{self.wish.title}: pod {name} did not start, so nothing was proven: "
-                f"{failed(found) or pod_obstacle(found)}. The image {self.wish.pods.image} needs a shell (sh), and "
-                "run_as_user a number other than 0, unless the platform chooses the user."
-            )
-
-    def _explain(self, name: str, unscheduled: str) -> str:
-        if unscheduled and not any(word in unscheduled.lower() for word in ("volume", "claim")):
-            raise Failure(
-                f"{self.wish.title}: pod {name} finds no node, so nothing was proven: {unscheduled}. Correct "
-                "node_selector and tolerations, or make room."
-            )
-        phrases = diagnose(self.cluster, self.wish.namespace, self.run.selector)
-        about = [phrase.partition(" ")[2] for phrase in phrases if phrase.startswith(f"{name} ")]
-        told = "; ".join(about) or "no reason is told"
-        return f"no pod could start on it within {self.wish.wait_timeout:.0f} s: {told}"
-
-    def _node(self, name: str) -> str:
-        found = self._look(name) or {"spec": {}}
-        return str(found["spec"].get("nodeName") or "an unknown node")
-
     def _volume(self) -> Volume:
         """The volume that the claim has got. One that would stay when the claim goes is told to go with it."""
         found = self.cluster.get("v1", "PersistentVolumeClaim", self.run.claim, self.wish.namespace)
         if found is None:
-            raise self._deleted(f"claim {self.run.claim}")
+            raise self.pods.deleted(f"claim {self.run.claim}")
         name = found["spec"].get("volumeName", "")
         try:
             volume = self.cluster.get("v1", "PersistentVolume", name) if name else None
@@ -546,7 +443,7 @@ class _Probe:
 
     def _require_empty(self, first: str) -> None:
         """Refuse a volume that holds something, unless that was allowed. Clear away what killed runs left."""
-        text = self._execute(first, script.shell(script.LOOK, script.VOLUME), PATIENCE)
+        text = self.pods.execute(first, script.shell(script.LOOK, script.VOLUME), PATIENCE)
         theirs = [
             name for name in script.entries(text) if name != "lost+found" and not name.startswith(script.FOLDER_PREFIX)
         ]
@@ -560,83 +457,14 @@ class _Probe:
 
     def _run(self, name: str, program: str, *arguments: object, patience: float = PATIENCE) -> dict[str, str]:
         """What a program in a pod said; nothing where it gave no answer in time."""
-        return script.read(self._execute(name, script.shell(program, *arguments), patience))
-
-    def _execute(self, name: str, command: t.Sequence[str], patience: float) -> str:
-        try:
-            return execute(self.cluster, self.wish.namespace, name, command, CONTAINER, timeout=patience).stdout
-        except ApiError as error:
-            if error.not_found:
-                raise self._deleted(f"pod {name}") from error
-            raise
-        except Unreachable:
-            raise
-        except Failure:
-            return ""  # storage that hangs is what this is to find out
-
-    def _say(self, text: str) -> None:
-        self.task.progress(f"{self.wish.title}: {text}")
+        return script.read(self.pods.execute(name, script.shell(program, *arguments), patience))
 
     def close(self) -> None:
-        """Remove everything. What cannot be removed now ends by itself."""
-        self._changes.close()
+        """Remove everything."""
+        self.pods.close()
         if self.wish.claim and self._first:
             # Where this fails, the pods take their folder along when they end.
             with contextlib.suppress(Failure):
                 self._run(self._first, script.CLEAN, script.VOLUME)
-        self._say("remove everything again")
-        deadline = time.monotonic() + self.wish.wait_timeout
-        while True:
-            try:
-                left = _remove(self.cluster, self.wish.namespace, self.run.name, self.wish.wait_timeout)
-            except Unreachable as unreachable:
-                left = unreachable.message
-                if time.monotonic() < deadline:
-                    time.sleep(LOOK_AGAIN)
-                    continue
-            except Failure as failure:
-                left = failure.message
-            break
-        if left:
-            self.task.warn(
-                f"{self.wish.title}: not everything is gone yet ({left}). Pods and claims of it end by themselves, at "
-                f"the latest {self.run.deadline} s after they were made."
-            )
-
-
-def _unscheduled(found: Object) -> str:
-    """What the scheduler says of a pod that it finds no node for."""
-    for one in (found.get("status") or {}).get("conditions") or ():
-        if one.get("type") == "PodScheduled" and one.get("status") == "False":
-            return str(one.get("message", ""))
-    return ""
-
-
-def _remove(cluster: Cluster, namespace: str, name: str, timeout: float) -> str:
-    """Delete the anchor of a run and all that belongs to it, and wait until it is gone. Returns what is left."""
-    instance = f"{SELECTOR},app.kubernetes.io/instance={name}"
-    claims = cluster.list("v1", "PersistentVolumeClaim", namespace, labels=instance)
-    volumes = [volume for one in claims if (volume := one["spec"].get("volumeName"))]
-    # With its anchor gone, Kubernetes removes the rest also where this run dies now.
-    cluster.delete("batch/v1", "Job", name, namespace)
-    for one in cluster.list("v1", "Pod", namespace, labels=instance):
-        cluster.delete("v1", "Pod", one["metadata"]["name"], namespace)
-    for one in claims:
-        cluster.delete("v1", "PersistentVolumeClaim", one["metadata"]["name"], namespace)
-    deadline = time.monotonic() + timeout
-    while True:
-        left = [
-            f"{kind} {one['metadata']['name']}"
-            for kind in ("Pod", "PersistentVolumeClaim")
-            for one in cluster.list("v1", kind, namespace, labels=instance)
-        ]
-        for volume in volumes:
-            there = None
-            with contextlib.suppress(ApiError):  # who may not read volumes cannot wait for them
-                there = cluster.get("v1", "PersistentVolume", volume)
-            if there:
-                status = there.get("status") or {}
-                left.append(f"PersistentVolume {volume} {status.get('phase', '')} {status.get('message', '')}".strip())
-        if not left or time.monotonic() > deadline:
-            return ", ".join(left)
-        time.sleep(0.3)
+        self.pods.say("remove everything again")
+        remove_all(self.pods, self.run.name, self.run.deadline, self.wish.wait_timeout, APPLICATION)

@@ -13,10 +13,10 @@ figure. perl or python3 are used where they are there, because a shell knows no 
 
 from __future__ import annotations
 
-#: where the volume is mounted
-VOLUME = "/volume"
-#: a folder in memory for what a pod has to remember
-SCRATCH = "/scratch"
+from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_objects import SCRATCH, VOLUME
+
+__all__ = ["SCRATCH", "VOLUME"]
+
 #: folders of this name on a volume are ours
 FOLDER_PREFIX = ".stateful-kube-preflight-"
 

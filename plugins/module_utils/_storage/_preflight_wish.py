@@ -13,8 +13,8 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_objects import Pods
 from ansible_collections.stateful.kube.plugins.module_utils._storage._presets import RWO, RWOP, RWX
+from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_objects import Pods
 
 # Volumes without class are made by hand; the roles of this collection ask for them by this sign.
 NO_CLASS = "-"

@@ -13,7 +13,6 @@ import pytest
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight import Volume
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_objects import (
-    Pods,
     Run,
     anchor,
     claim,
@@ -21,6 +20,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_
     volume_of,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._storage._preflight_wish import wish_of
+from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_objects import Pods
 from ansible_collections.stateful.kube.plugins.modules.storage_preflight import SPECIFICATION
 
 OWNER = {"metadata": {"name": "run", "uid": "u1"}}

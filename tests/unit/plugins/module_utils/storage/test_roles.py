@@ -59,3 +59,15 @@ def _plain(options: dict[str, t.Any]) -> dict[str, t.Any]:
 def test_each_variable_has_its_default(name: str) -> None:
     options = role(name, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
     assert {variable: option["default"] for variable, option in options.items()} == role(name, "defaults/main.yml")
+
+
+def test_static_volumes_hands_every_option_of_the_module_on() -> None:
+    specification = t.cast("dict[str, t.Any]", VOLUMES["argument_spec"])
+    options = role("static_volumes", "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    (task,) = role("static_volumes", "tasks/main.yml")
+    of_the_module = set(specification) - set(connection_arguments()) - {"wait_timeout", "force_conflicts"}
+    assert set(task["stateful.kube.persistent_volumes"]) == of_the_module
+    assert set(options) == {f"static_volumes_{name}" for name in of_the_module}
+    handed_on = {f"static_volumes_{name}": specification[name] for name in of_the_module - {"volumes", "state"}}
+    found = _plain({name: options[name] for name in handed_on})
+    assert found == _plain({name: {"default": "", **option} for name, option in handed_on.items()})

@@ -16,15 +16,15 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 from ansible_collections.stateful.kube.plugins.module_utils._storage._families import Family, family
 from ansible_collections.stateful.kube.plugins.module_utils._storage._former import FORMER, REMOVED
-from ansible_collections.stateful.kube.plugins.module_utils._storage._volumes import (
+from ansible_collections.stateful.kube.plugins.module_utils._storage._used_volumes import left_behind
+from ansible_collections.stateful.kube.plugins.module_utils._storage._volume_state import (
     Change,
     Seen,
     Wish,
-    left_behind,
     nodes,
-    plan,
     shared,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._storage._volumes import plan
 
 NFS = {"nfs": {"server": "nfs.example.com", "path": "/exports/{n}"}}
 LOCAL = {"local": {"path": "/mnt/disk-{n}"}}
