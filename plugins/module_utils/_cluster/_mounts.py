@@ -15,7 +15,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._parallel import in_parallel
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 
@@ -47,6 +46,9 @@ def unanswered(cluster: Cluster, namespace: str, pods: t.Sequence[Object]) -> di
 
     Never raises: where nobody can be asked, nothing is said.
     """
+    # Here, because most runs ask nobody, and threads cost milliseconds to load.
+    from ansible_collections.stateful.kube.plugins.module_utils._cluster._parallel import in_parallel
+
     asked = [(pod, places) for pod in pods if (places := places_of(pod))]
     told = in_parallel(lambda one: (one[0]["metadata"]["name"], _ask(cluster, namespace, *one)), asked)
     return {name: text for name, text in told if text}

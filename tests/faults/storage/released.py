@@ -14,7 +14,7 @@ from harness.playbook import Run
 from harness.proxy import Proxy
 from harness.trial import Trial
 from harness.verdict import check
-from storage.export import BUSYBOX, Export, export, tree, wait_until
+from storage.export import BUSYBOX, Export, differences, export, tree, wait_until
 
 OTHER = "other"
 # Seconds.
@@ -38,8 +38,8 @@ def released(trial: Trial) -> None:
             volumes.shown(ids)
             _not_by_itself(trial, application, proxy, volumes)
             volumes.refused(ids)
-            changed = [line for line in before if tree(found.folder).get(line) != before[line]]
-            check(not changed, f"Files of volumes that nobody gave away have changed: {changed[:5]}")
+            changed = differences(before, tree(found.folder))
+            check(not changed, f"In volumes that nobody gave away {'; '.join(changed[:5])}.")
             volumes.rebound(ids[NAME])
             trial.play(application, proxy).expect_success("The run after the volumes were given back")
             writer.wait_for(20, 60)
