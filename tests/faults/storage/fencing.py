@@ -130,7 +130,7 @@ def _refused(trial: Trial, application: MariaDB, node: str) -> None:
         time.sleep(1)
     told = trial.task("workload_info", {"namespace": application.namespace, "name": NAME}).result
     blocked = "; ".join(told["workloads"][0]["blocked"])
-    check("lock" in blocked.lower(), f"workload_info does not tell of the lock: {blocked}")
+    check(POD in blocked, f"workload_info does not tell of the second server: {blocked or 'nothing'}")
     trial.note(f"{node} hangs, the pod is deleted by force: the second server is refused ({said[0].strip()[:120]})")
     trial.note(f"workload_info says: {' '.join(blocked.split())[:250]}")
 
