@@ -153,7 +153,8 @@ def _tidy_up(found: Export) -> None:
             api.delete("v1", "PersistentVolume", volume["metadata"]["name"])
     for api_version, kind in CLUSTER_WIDE:
         for obj in api.list(api_version, kind):
-            if obj["metadata"]["name"].startswith(found.name):
+            # Those of the role are named after their kind first.
+            if found.name in obj["metadata"]["name"]:
                 api.delete(api_version, kind, obj["metadata"]["name"])
     with contextlib.suppress(Exception):
         execute(api, namespace, LOOKER, ["rm", "-rf", f"/export/{namespace}"])
