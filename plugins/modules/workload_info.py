@@ -40,6 +40,16 @@ options:
     type: list
     elements: str
     default: []
+  ask_volumes:
+    description:
+      - Ask in each running pod whether its claims and NFS shares answer, also where every pod is ready. A pod stays
+        ready while its NFS server is gone, where its readiness probe needs nothing of the volume.
+      - Pods that run and are not ready are asked in any case. It takes the right to create C(pods/exec), and an image
+        with C(sh) and C(stat); where either is missing nothing is said. A volume that gives no answer costs some
+        seconds.
+    type: bool
+    default: false
+    version_added: 0.1.0
 seealso:
   - module: stateful.kube.workload_rollout
   - module: stateful.kube.objects_info
@@ -161,7 +171,9 @@ workloads:
       elements: dict
       returned: when it exists
     blocked:
-      description: What keeps pods from being ready, one phrase each. Empty where all are.
+      description:
+        - What keeps pods from being ready, one phrase each. Empty where all are, but for volumes that give no answer
+          when O(ask_volumes) is set. What is said of such a volume has the word C(storage:) before it.
       type: list
       elements: str
       returned: when it exists
@@ -185,6 +197,7 @@ SPECIFICATION = {
         "name": {"type": "str"},
         "namespace": {"type": "str"},
         "label_selectors": {"type": "list", "elements": "str", "default": []},
+        "ask_volumes": {"type": "bool", "default": False},
     },
     "mutually_exclusive": [("name", "label_selectors")],
     "supports_check_mode": True,
@@ -194,7 +207,7 @@ SPECIFICATION = {
 def run(task: Task) -> dict[str, t.Any]:
     kind, name, labels = (task.params[key] for key in ("kind", "name", "label_selectors"))
     with connect(task.params, task.warn) as cluster:
-        reader = Reader(cluster, task.params["namespace"] or cluster.namespace, task.warn)
+        reader = Reader(cluster, task.params["namespace"] or cluster.namespace, task.warn, task.params["ask_volumes"])
         if name:
             found = reader.one(kind or KINDS[0], name, time.time())
         else:

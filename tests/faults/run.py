@@ -22,14 +22,16 @@ import typing as t
 
 import cluster
 import mongodb
+import storage
 import tree
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from harness.lab import Lab
 from harness.trial import Trial
-from harness.verdict import Failed
+from harness.verdict import Failed, Skipped
 
-APPLICATIONS = {"mongodb": mongodb.SCENARIOS}
+APPLICATIONS = {"mongodb": mongodb.SCENARIOS, "storage": storage.SCENARIOS}
 RESULTS = tree.ROOT / "build" / "faults.json"
 LOGS = tree.ROOT / "build" / "faults"
 
@@ -80,10 +82,14 @@ def examine(name: str, number: int, options: argparse.Namespace, target: cluster
             folder,
             options,
             random.Random(options.seed + number),
+            Lab(target.environment, target.variables) if target.is_lab else None,
         )
-        passed = True
+        passed, skipped = True, ""
         try:
             scenario.run(trial)
+        except Skipped as why:
+            skipped = str(why)
+            trial.say(f"SKIPPED: {why}")
         except Exception as problem:
             # Whatever breaks here is a failure of this scenario, and the others are run all the same.
             passed = False
@@ -91,11 +97,13 @@ def examine(name: str, number: int, options: argparse.Namespace, target: cluster
             if not isinstance(problem, (Failed, Failure)):
                 traceback.print_exc()
     took = time.monotonic() - begun
-    print(f"--- {name} {number}: {'ok' if passed else 'FAILED'} after {took:.0f} s", flush=True)
+    verdict = "skipped" if skipped else "ok" if passed else "FAILED"
+    print(f"--- {name} {number}: {verdict} after {took:.0f} s", flush=True)
     return {
         "scenario": number,
         "app": name,
-        "passed": passed and not trial.lost,
+        "passed": passed and not skipped and not trial.lost,
+        "skipped": skipped,
         "acknowledged": trial.acknowledged,
         "lost": trial.lost,
         "longest_gap_s": round(trial.longest_gap, 2),
@@ -106,14 +114,15 @@ def examine(name: str, number: int, options: argparse.Namespace, target: cluster
 def close(results: list[dict[str, t.Any]]) -> int:
     print(f"\n{'scenario':<11}{'verdict':<9}{'acknowledged':>13}{'lost':>6}{'longest gap':>13}")
     for result in results:
-        verdict = "ok" if result["passed"] else "FAILED"
+        verdict = "skipped" if result["skipped"] else "ok" if result["passed"] else "FAILED"
         name = f"{result['app']} {result['scenario']}"
         print(
             f"{name:<11}{verdict:<9}{result['acknowledged']:>13}{result['lost']:>6}{result['longest_gap_s']:>11.2f} s"
         )
-    failed = sum(not result["passed"] for result in results)
+    skipped = sum(bool(result["skipped"]) for result in results)
+    failed = sum(not result["passed"] for result in results) - skipped
     print(f"Results: {_shown(RESULTS)}. Output of every run: {_shown(LOGS)}.")
-    print(f"fault scenarios: {len(results) - failed} passed, {failed} failed", flush=True)
+    print(f"fault scenarios: {len(results) - failed - skipped} passed, {failed} failed, {skipped} skipped", flush=True)
     return 1 if failed else 0
 
 

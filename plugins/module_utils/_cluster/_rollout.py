@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names, unbound
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._mounts import unanswered
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import pod_obstacle
 
@@ -29,8 +30,11 @@ def diagnose(
     selector: str,
     owners: t.Sequence[str] = (),
     names: t.Optional[t.Collection[str]] = None,
+    ask_volumes: bool = False,
 ) -> list[str]:
     """One phrase for each pod under the label selector that is not ready, from status, events, claims and logs.
+
+    Pods that run and are not ready are asked whether their volumes answer; with ``ask_volumes`` all that run are.
 
     ``owners`` are names of workloads whose own warnings count too (a quota or an admission rule that lets no pod
     be made). With ``names`` only pods of these names count, where the selector takes others too.
@@ -48,15 +52,21 @@ def diagnose(
         about = event.get("involvedObject") or {}
         by_object.setdefault((about.get("kind", ""), about.get("name", "")), []).append(event)
     claims = _unbound_claims(cluster, namespace, pods, by_object)
+    phrases = {
+        pod["metadata"]["name"]: pod_obstacle(pod, by_object.get(("Pod", pod["metadata"]["name"]), ())) for pod in pods
+    }
+    silent = unanswered(
+        cluster, namespace, [pod for pod in pods if ask_volumes or phrases[pod["metadata"]["name"]] is not None]
+    )
     # Pods of one template mostly wait for the same thing, and its sentence may be long.
     waiting: dict[str, list[str]] = {}
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
         name = pod["metadata"]["name"]
-        phrase = pod_obstacle(pod, by_object.get(("Pod", name), ()))
+        phrase = phrases[name] or ("is ready, and cannot work" if name in silent else None)
         if phrase:
             pending = (pod.get("status") or {}).get("phase") == "Pending"
             extra = [claims.get(claim, "") for claim in claim_names(pod)] if pending else []
-            extra.append(_crash_log(cluster, namespace, pod))
+            extra += [silent.get(name, ""), _crash_log(cluster, namespace, pod)]
             waiting.setdefault(" — ".join([phrase, *(text for text in extra if text)]), []).append(name)
     found = [f"{', '.join(names)}{':' if len(names) > 1 else ''} {phrase}" for phrase, names in waiting.items()]
     youngest = max((str(pod["metadata"].get("creationTimestamp") or "") for pod in pods), default="")

@@ -28,9 +28,11 @@ Found = t.Optional[list[Object]]
 class Reader:
     """Reads the workloads of one namespace, and what belongs to them."""
 
-    def __init__(self, cluster: Cluster, namespace: str, warn: Warn) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, warn: Warn, ask_volumes: bool = False) -> None:
+        """``ask_volumes``: ask each running pod whether its volumes answer, also where all are ready."""
         self.cluster = cluster
         self.namespace = namespace
+        self.ask_volumes = ask_volumes
         self._warn = warn
 
     def one(self, kind: str, name: str, now: float) -> list[dict[str, t.Any]]:
@@ -85,11 +87,13 @@ class Reader:
         ]
 
     def _blocked(self, seen: Workload) -> list[str]:
-        if len(seen.pods) >= seen.replicas and all(map(ready, seen.pods)):
+        if not self.ask_volumes and len(seen.pods) >= seen.replicas and all(map(ready, seen.pods)):
             return []
         names = {pod["metadata"]["name"] for pod in seen.pods}
         # A selector may take pods of others too.
-        mine = diagnose(self.cluster, self.namespace, query(seen.spec["selector"]), [seen.name], names)
+        mine = diagnose(
+            self.cluster, self.namespace, query(seen.spec["selector"]), [seen.name], names, self.ask_volumes
+        )
         return [*mine, *stuck(seen)]
 
     def _read(self, api_version: str, kind: str, labels: str = "") -> Found:

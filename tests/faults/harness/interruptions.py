@@ -10,7 +10,7 @@ import concurrent.futures
 import threading
 import typing as t
 
-from harness.playbook import Run
+from harness.playbook import BOTH, PLAYBOOK, WORKER, Run
 from harness.proxy import Change, Gate
 from harness.verdict import Failed
 
@@ -19,6 +19,18 @@ BEFORE, AFTER = "before", "after"
 REACHED_WITHIN = 120
 # Seconds that a change waits for the same one of another run.
 MEET_WITHIN = 3.0
+# The ways to be killed, in an order in which each point meets another one.
+WAYS = ((BEFORE, BOTH), (AFTER, WORKER), (BEFORE, PLAYBOOK), (AFTER, BOTH), (BEFORE, WORKER), (AFTER, PLAYBOOK))
+
+
+class Point(t.NamedTuple):
+    """The nth change of a kind."""
+
+    what: str
+    nth: int
+
+    def __str__(self) -> str:
+        return self.what if self.nth == 1 else f"{self.what} (number {self.nth})"
 
 
 class At(Gate):

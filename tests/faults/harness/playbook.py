@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -94,6 +95,14 @@ class Run:
     def recap(self, word: str) -> int:
         found = re.search(rf"\b{word}=(\d+)", self.output)
         return int(found.group(1)) if found else -1
+
+    @property
+    def result(self) -> dict[str, t.Any]:
+        """What a single task gave back: only of runs of `ansible`."""
+        found = re.findall(r"^localhost \| [A-Z]+!? => (\{.*\})$", self.output, flags=re.MULTILINE)
+        if not found:
+            raise Failed(f"The task gave no result ({self.log.name}): {self.tail()}")
+        return t.cast("dict[str, t.Any]", json.loads(found[-1]))
 
     def expect_success(self, what: str, changed: t.Optional[int] = None) -> None:
         if self.status or self.recap("failed"):

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import json
 import pathlib
 import random
+import re
 import time
 import typing as t
 
@@ -18,6 +20,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from harness import ledger
 from harness.application import Application
+from harness.lab import Lab
 from harness.ledger import Ledger
 from harness.playbook import BOTH, Run
 from harness.proxy import Proxy, upstream
@@ -30,6 +33,7 @@ WRITES_COME_BACK = 90
 MEMBERS_AGREE = 60
 # More than one writer can use.
 NUMBERS = 1_000_000
+NO_COMMANDS = re.compile(rb"(?!)")
 
 
 @dataclasses.dataclass
@@ -41,6 +45,8 @@ class Trial:
     folder: pathlib.Path
     options: argparse.Namespace
     random: random.Random
+    #: the lab, where the cluster is that
+    lab: t.Optional[Lab] = None
     acknowledged: int = 0
     lost: int = 0
     longest_gap: float = 0.0
@@ -83,19 +89,33 @@ class Trial:
                     self.api.connection.request("DELETE", path, body={"gracePeriodSeconds": 0})
 
     @contextlib.contextmanager
-    def proxy(self, application: type[Application]) -> t.Iterator[Proxy]:
-        with Proxy(upstream(self.environment["KUBECONFIG"]), self.folder, application.commands) as proxy:
+    def proxy(self, application: t.Optional[type[Application]] = None) -> t.Iterator[Proxy]:
+        """Without an application no command in a tunnel is a change."""
+        commands = application.commands if application else NO_COMMANDS
+        with Proxy(upstream(self.environment["KUBECONFIG"]), self.folder, commands) as proxy:
             yield proxy
 
     # Runs.
 
     def start(self, application: Application, proxy: Proxy, **variables: t.Any) -> Run:
         """Start the playbook of the application."""
-        command = [str(self.ansible_playbook), f"stateful.kube.{application.kind}"]
-        for name, value in {**application.variables(), **variables}.items():
-            command += ["-e", f"{name}={value}"]
-        environment = {**self.environment, "KUBECONFIG": str(proxy.kubeconfig)}
-        run = Run(command, environment, self.folder / f"run-{len(self._runs) + 1:03d}.log")
+        return self.start_playbook(application.kind, {**application.variables(), **variables}, proxy)
+
+    def start_playbook(self, name: str, variables: t.Mapping[str, t.Any], proxy: t.Optional[Proxy] = None) -> Run:
+        """Start a playbook of the collection, or one by its path; without a proxy it meets the API server itself."""
+        given = [word for key, value in variables.items() for word in ("-e", json.dumps({key: value}))]
+        return self._start(
+            [str(self.ansible_playbook), name if "/" in name else f"stateful.kube.{name}", *given], proxy
+        )
+
+    def start_task(self, module: str, options: t.Mapping[str, t.Any], proxy: t.Optional[Proxy] = None) -> Run:
+        """Start a single module of the collection; its ``result`` is there once it has ended."""
+        words = ["localhost", "-o", "-m", f"stateful.kube.{module}", "-a", json.dumps(options)]
+        return self._start([str(self.ansible_playbook.with_name("ansible")), *words], proxy)
+
+    def _start(self, command: t.Sequence[str], proxy: t.Optional[Proxy]) -> Run:
+        own = {"KUBECONFIG": str(proxy.kubeconfig)} if proxy else {}
+        run = Run(command, {**self.environment, **own}, self.folder / f"run-{len(self._runs) + 1:03d}.log")
         self._runs.append(run)
         return run
 
@@ -108,6 +128,12 @@ class Trial:
     def play(self, application: Application, proxy: Proxy, **variables: t.Any) -> Run:
         """The same, to its end."""
         return self.start(application, proxy, **variables).wait(RUN_MAY_TAKE)
+
+    def play_playbook(self, name: str, variables: t.Mapping[str, t.Any], proxy: t.Optional[Proxy] = None) -> Run:
+        return self.start_playbook(name, variables, proxy).wait(RUN_MAY_TAKE)
+
+    def task(self, module: str, options: t.Mapping[str, t.Any], proxy: t.Optional[Proxy] = None) -> Run:
+        return self.start_task(module, options, proxy).wait(RUN_MAY_TAKE)
 
     # Writing and counting.
 

@@ -11,6 +11,10 @@ class Failed(Exception):
     """The scenario failed: one sentence that says what was expected and what was seen."""
 
 
+class Skipped(Exception):
+    """The scenario cannot be played here: what it needs."""
+
+
 def check(condition: object, sentence: str) -> None:
     if not condition:
         raise Failed(sentence)

@@ -15,8 +15,7 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from harness import objects
 from harness.api_server import ApiServer
-from harness.interruptions import AFTER, BEFORE, At, Kill
-from harness.playbook import BOTH, PLAYBOOK, WORKER
+from harness.interruptions import AFTER, BEFORE, WAYS, At, Kill, Point
 from harness.proxy import Change, Proxy
 from harness.trial import RUN_MAY_TAKE, Trial
 from harness.verdict import check
@@ -25,19 +24,6 @@ from mongodb.replica_set import MEMBERS, ReplicaSet
 # Seconds.
 AWAY = 5.0
 ENDS_WHEN_KILLED = 60
-# The ways to be killed, in an order in which each point meets another one.
-WAYS = ((BEFORE, BOTH), (AFTER, WORKER), (BEFORE, PLAYBOOK), (AFTER, BOTH), (BEFORE, WORKER), (AFTER, PLAYBOOK))
-
-
-class Point(t.NamedTuple):
-    """The nth change of a kind."""
-
-    what: str
-    nth: int
-
-    def __str__(self) -> str:
-        return self.what if self.nth == 1 else f"{self.what} (number {self.nth})"
-
 
 OBJECTS, INITIATION, LAST_MEMBER = (
     Point("APPLY statefulsets/shop", 1),

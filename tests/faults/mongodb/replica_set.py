@@ -46,13 +46,16 @@ class ReplicaSet(Application):
         rb"[\x01\x02\x03\x10\x12](replSetInitiate|createUser|replSetReconfig|replSetStepDown)\x00"  # BSON elements
     )
 
-    def __init__(self, api: Cluster, namespace: str, persistent: bool = False) -> None:
+    def __init__(self, api: Cluster, namespace: str, persistent: bool = False, storage_class: str = "") -> None:
         super().__init__(api, namespace)
         self._persistent = persistent
+        self._storage_class = storage_class
         self._last = 0
 
     def variables(self) -> dict[str, t.Any]:
-        storage = {"mongodb_storage_size": "1Gi"} if self._persistent else {"mongodb_storage_class": "none"}
+        storage = {"mongodb_storage_size": "1Gi", "mongodb_storage_class": self._storage_class}
+        if not self._persistent:
+            storage = {"mongodb_storage_class": "none"}
         return {
             "mongodb_name": NAME,
             "mongodb_namespace": self.namespace,
@@ -151,6 +154,20 @@ class ReplicaSet(Application):
         """How often pod 0 was initiated, by its own record."""
         with self.member(0) as client:
             return client["local"]["oplog.rs"].count_documents({"op": "n", "o.msg": "initiating set"})
+
+    def validate(self) -> list[str]:
+        """What mongod's own validation finds wrong in any collection of any member."""
+        wrong = []
+        for ordinal, pod in enumerate(PODS):
+            with self.member(ordinal) as client:
+                names = [(base, each) for base in ("admin", "faults") for each in client[base].list_collection_names()]
+                for base, name in names:
+                    told = client[base].command("validate", name, full=True)
+                    if not told["valid"] or told["errors"]:
+                        wrong.append(f"{pod} {base}.{name}: {told['errors']}")
+                if ("faults", "numbers") not in names:
+                    wrong.append(f"{pod} has no collection faults.numbers")
+        return wrong
 
     @contextlib.contextmanager
     def member(self, ordinal: int, login: bool = True) -> t.Iterator[Client]:

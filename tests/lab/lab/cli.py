@@ -40,10 +40,15 @@ def build(settings: Settings, options: argparse.Namespace) -> int:
 
 def images(settings: Settings, options: argparse.Namespace) -> int:
     """make the container images by the recipes in tests/lab/images"""
-    from lab import build, images
+    from lab import build, images, processes
 
     prerequisites.ensure(settings)
-    for recipe in images.ensure(settings, build.ensure(settings)):
+    wanted = images.ensure(settings, build.ensure(settings), options.load)
+    alive = processes.running(settings.home)
+    for each in settings.nodes:
+        if options.load and f"containerd-{each.name}" in alive:
+            images.load(settings, each, [recipe for recipe in wanted if recipe.name in options.load])
+    for recipe in wanted:
         print(f"{images.image_file(settings, recipe)} {' '.join(recipe.names)}")
     return 0
 
@@ -309,6 +314,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
                 dest="peers",
                 metavar="NODE",
                 help="with cut: keep it away from this node only; may be repeated",
+            )
+        if name == "images":
+            command.add_argument(
+                "--load",
+                action="append",
+                default=[],
+                metavar="RECIPE",
+                help="make this one too, which is made only on demand, and hand it to the nodes; may be repeated",
             )
         if name == "nfs":
             command.add_argument("action", choices=NFS_ACTIONS, metavar="ACTION", help=", ".join(NFS_ACTIONS))

@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -109,9 +109,13 @@ class Recipe:
                 yield f"{source}:{path.stat().st_size}:{int(path.stat().st_mtime)}"
 
 
-def recipes(settings: Settings, binaries: Path) -> list[Recipe]:
+def recipes(settings: Settings, binaries: Path, on_demand: Sequence[str] = ()) -> list[Recipe]:
+    """All that every lab has; and those that are made only on demand, as far as they are named."""
     parts = {name: build.part_folder(settings, name) for name in build.PARTS}
-    return [Recipe(path, binaries, parts) for path in sorted((settings.sources / "images").glob("*.yml"))]
+    found = [Recipe(path, binaries, parts) for path in sorted((settings.sources / "images").glob("*.yml"))]
+    if unknown := set(on_demand) - {recipe.name for recipe in found}:
+        raise LabError(f"There is no recipe {', '.join(sorted(unknown))} in {settings.sources / 'images'}.")
+    return [recipe for recipe in found if recipe.name in on_demand or not recipe.content.get("on_demand")]
 
 
 def place(settings: Settings, recipe: Recipe) -> Path:
@@ -137,11 +141,11 @@ def workshop(settings: Settings, recipe: Recipe) -> Iterator[Path]:
         files.remove(folder)
 
 
-def ensure(settings: Settings, binaries: Path) -> list[Recipe]:
+def ensure(settings: Settings, binaries: Path, on_demand: Sequence[str] = ()) -> list[Recipe]:
     """Make every image that is not there, or whose recipe has changed."""
     for unfinished in settings.images.glob(".*"):
         files.remove(unfinished)
-    wanted = recipes(settings, binaries)
+    wanted = recipes(settings, binaries, on_demand)
     for recipe in wanted:
         if not image_file(settings, recipe).exists():
             title = f"making the image {recipe.names[0]}"

@@ -20,11 +20,13 @@ from lab.settings import CONTROL_PLANE_ADDRESS, NEIGHBOUR, NFS_PORT, NFS_SERVER,
 
 PART = "nfs"
 NAME = "nfs-server"
-# What clients mount, and what becomes there of the users that they name.
+# What clients mount, what they may do there, and what becomes of the users that they name.
 EXPORTS = {
-    "volumes": "No_Root_Squash",
-    "root-squash": "Root_Squash",
-    "all-squash": "All_Squash",
+    "volumes": ("RW", "No_Root_Squash"),
+    "root-squash": ("RW", "Root_Squash"),
+    "all-squash": ("RW", "All_Squash"),
+    "read-only": ("RO", "No_Root_Squash"),
+    "closed": ("None", "No_Root_Squash"),
 }
 
 
@@ -59,10 +61,10 @@ EXPORT {{
     Protocols = 4;
     Transports = TCP;
     FSAL {{ Name = VFS; }}
-    CLIENT {{ Clients = {POD_NETWORK}, {CONTROL_PLANE_ADDRESS}/24; Access_Type = RW; Squash = {squash}; }}
+    CLIENT {{ Clients = {POD_NETWORK}, {CONTROL_PLANE_ADDRESS}/24; Access_Type = {access}; Squash = {squash}; }}
 }}
 """
-        for number, (name, squash) in enumerate(EXPORTS.items(), 1)
+        for number, (name, (access, squash)) in enumerate(EXPORTS.items(), 1)
     )
     return f"""\
 NFS_CORE_PARAM {{
@@ -97,6 +99,7 @@ def server(settings: Settings) -> Process:
         settings.logs / f"{NAME}.log",
         configuration=[file],
         port=NFS_PORT,
+        address=str(NFS_SERVER),
     )
 
 

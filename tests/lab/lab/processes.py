@@ -40,6 +40,8 @@ class Process:
     configuration: Sequence[Path] = ()
     # A port it must be able to listen on.
     port: int | None = None
+    # Where it listens on that port: nowhere but there, or on every address.
+    address: str = ""
     # What it needs in its environment beyond what all have.
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -171,21 +173,21 @@ def shorten_log(path: Path) -> None:
         os.truncate(path, 0)
 
 
-def port_holder(port: int) -> str | None:
+def port_holder(port: int, address: str = "") -> str | None:
     """Why a port cannot be listened on, if it cannot."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("", port))
+            probe.bind((address, port))
         except OSError as error:
             return error.strerror
     return None
 
 
-def wait_for_port(port: int) -> str | None:
+def wait_for_port(port: int, address: str = "") -> str | None:
     """Give a predecessor that has just ended a moment to let go of the port."""
     deadline = time.monotonic() + 3
-    while (reason := port_holder(port)) and time.monotonic() < deadline:
+    while (reason := port_holder(port, address)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return reason
 
@@ -202,7 +204,7 @@ def base_environment() -> dict[str, str]:
 
 def start(process: Process, home: Path) -> int:
     """Start a process in a session of its own, with its output in its log."""
-    if process.port and (reason := wait_for_port(process.port)):
+    if process.port and (reason := wait_for_port(process.port, process.address)):
         raise LabError(
             f"{process.name} listens on port {process.port}, which another program holds ({reason}). "
             f"Find it with `ss -ltnp sport = :{process.port}`, stop it, and run `up` again."

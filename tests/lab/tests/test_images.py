@@ -14,6 +14,7 @@ import pytest
 import yaml
 from lab import archive, images
 from lab.archive import Layer
+from lab.errors import LabError
 from lab.settings import Settings
 
 RECIPES = Path(__file__).resolve().parents[1] / "images"
@@ -132,3 +133,12 @@ def test_a_tag_never_claims_another_version_of_the_server() -> None:
     content = yaml.safe_load((RECIPES / "mongo.yml").read_text())
     assert content["names"] == ["docker.io/library/mongo:6.0.5", "docker.io/library/mongo:6.0"]
     assert "MONGO_VERSION=6.0.5" in content["config"]["Env"]
+
+
+def test_an_image_on_demand_is_made_for_nobody_who_does_not_name_it(settings: Settings, tmp_path: Path) -> None:
+    always = {each.name for each in images.recipes(settings, tmp_path)}
+    assert "mongo" in always
+    assert "mariadb" not in always
+    assert {each.name for each in images.recipes(settings, tmp_path, ["mariadb"])} == {*always, "mariadb"}
+    with pytest.raises(LabError, match="no recipe nothing"):
+        images.recipes(settings, tmp_path, ["nothing"])

@@ -26,12 +26,12 @@ def test_only_the_cluster_may_mount(settings: Settings) -> None:
     text = nfs.configuration(settings)
     exports = re.findall(r"EXPORT \{(.*?)\n\}", text, flags=re.DOTALL)
     assert len(exports) == len(nfs.EXPORTS)
-    for export, (name, squash) in zip(exports, nfs.EXPORTS.items(), strict=True):
+    for export, (name, (access, squash)) in zip(exports, nfs.EXPORTS.items(), strict=True):
         outside, _, inside = export.partition("CLIENT")
         assert f"Path = {settings.home}/nfs/{name};" in outside
         assert "Access_Type = None;" in outside
         assert "Clients = 10.244.0.0/16, 10.200.0.1/24;" in inside
-        assert f"Squash = {squash};" in inside
+        assert f"Access_Type = {access}; Squash = {squash};" in inside
 
 
 def test_the_server_listens_where_every_node_reaches_it_and_nowhere_else(settings: Settings) -> None:

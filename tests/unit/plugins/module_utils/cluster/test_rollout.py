@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster import _rollout
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import (
     diagnose,
@@ -142,3 +145,20 @@ def test_only_pods_of_the_newest_revision_of_a_deployment_count() -> None:
     assert newest_pods(cluster, deployment, "app=web") == ("app=web,pod-template-hash=b", ["web", "b"])
     silent: t.Any = Table()
     assert newest_pods(silent, deployment, "app=web") == ("app=web", ["web"])
+
+
+def test_a_pod_that_is_ready_is_told_of_when_its_volume_gives_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def unanswered(_cluster: t.Any, _namespace: str, pods: list[dict[str, t.Any]]) -> dict[str, str]:
+        asked.append([each["metadata"]["name"] for each in pods])
+        return {"shop-0": "storage: claim data-shop-0 gives no answer"}
+
+    monkeypatch.setattr(_rollout, "unanswered", unanswered)
+    cluster: t.Any = Table(Pod=[pod("2026-01-01T00:04:00Z")], Event=[])
+    assert diagnose(cluster, "shop", "app=shop", ask_volumes=True) == [
+        "shop-0 is ready, and cannot work — storage: claim data-shop-0 gives no answer"
+    ]
+    # Where nobody asks for it, only pods that are not ready are asked.
+    diagnose(cluster, "shop", "app=shop")
+    assert asked == [["shop-0"], []]
