@@ -10,6 +10,7 @@ whether the way itself waits for it (ours does) or not.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pathlib
@@ -127,8 +128,7 @@ class Storage:
                 self._round("volumes, create", number, say, self._create_volumes)
             for what in ("claims", "volumes"):
                 for number in range(rounds):
-                    again = lambda way, what=what: self._timed(what, way)  # noqa: E731 (one line of a table)
-                    self._round(f"{what}, re-run", number, say, again)
+                    self._round(f"{what}, re-run", number, say, functools.partial(self._timed, what))
             with CountingProxy(self.environment) as counting:
                 through = {**self.environment, "KUBECONFIG": str(counting.kubeconfig)}
                 for what in ("claims", "volumes"):

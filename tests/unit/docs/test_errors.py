@@ -129,7 +129,7 @@ def written_by(name: str) -> list[str]:
 def sentences_of_roles() -> t.Iterator[tuple[str, str]]:
     """What roles and playbooks refuse: the lines of their templates, and the tasks that fail."""
     for path in sorted((ROOT / "roles").glob("*/templates/*problems.j2")):
-        text = re.sub(r"{%.*?%}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        text = re.sub(r"{[%#].*?[%#]}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         yield from ((path.name, template_text(line)) for line in text.splitlines() if line.strip())
     for path in sorted([*(ROOT / "roles").glob("*/tasks/*.yml"), *(ROOT / "playbooks").glob("*.yml")]):
         for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8"))):
