@@ -109,6 +109,8 @@ class Manifests(Watching[Observed]):
         if application:
             self.lock = Lease(cluster, self.namespace, application)
         self._applied: set[Key] = set()
+        # The uids of what this run has deleted: another object of that name, which its controller made, is not meant.
+        self._deleted: dict[Key, t.Optional[str]] = {}
         self._rollouts = Rollouts(cluster)
         self._sweep = Sweep(cluster, application, self.namespace, manager, self.declared, self.generated)
         self._labelled: dict[tuple[str, str], t.Sequence[Object]] = {}
@@ -204,6 +206,8 @@ class Manifests(Watching[Observed]):
     def _see(self, key: Key, live: t.Optional[Object], new_namespaces: t.Collection[str]) -> Seen:
         declared = self.declared[key]
         if self.state == "absent":
+            if live and live["metadata"]["uid"] != self._deleted.get(key, live["metadata"]["uid"]):
+                live = None
             return Seen(key, live, declared, changes=live is not None)
         if key.namespace in new_namespaces:
             return Seen(key, None, declared, changes=True, validated=False)
@@ -322,6 +326,7 @@ class Manifests(Watching[Observed]):
                 if not error.conflict:
                     raise
                 raise NotYet(f"{key} has just been replaced by another of its name") from error
+            self._deleted[key] = uid
         else:
             key = step.data["seen"].key
             self._apply(key)

@@ -8,8 +8,7 @@
 
 from __future__ import annotations
 
-import typing as t
-
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._access import allowed
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, list_if_allowed
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._parallel import in_parallel
@@ -59,30 +58,11 @@ def _autoscalers(cluster: Cluster, seen: Seen) -> tuple[str, ...]:
 
 def _lacking(cluster: Cluster, seen: Seen) -> tuple[str, ...]:
     rules = [*_IN_NAMESPACE, *(_TO_COPY if seen.wish.data == "copy" else ())]
-    asked = [(group, resource, verb, seen.key.namespace) for group, resource, verbs in rules for verb in verbs]
-    asked += [(group, resource, verb, "") for group, resource, verbs in _IN_CLUSTER for verb in verbs]
-    allowed = in_parallel(lambda one: _may(cluster, *one), asked)
+    asked = [(verb, resource, group, seen.key.namespace) for group, resource, verbs in rules for verb in verbs]
+    asked += [(verb, resource, group, "") for group, resource, verbs in _IN_CLUSTER for verb in verbs]
+    answers = in_parallel(lambda one: allowed(cluster, *one), asked)
     lacking: dict[str, list[str]] = {}
-    for (_group, resource, verb, _namespace), may in zip(asked, allowed, strict=True):
+    for (verb, resource, _group, _namespace), may in zip(asked, answers, strict=True):
         if not may:
             lacking.setdefault(resource, []).append(verb)
     return tuple(f"{', '.join(verbs)} {resource}" for resource, verbs in lacking.items())
-
-
-def _may(cluster: Cluster, group: str, resource: str, verb: str, namespace: str) -> bool:
-    name, _slash, part = resource.partition("/")
-    attributes: dict[str, t.Any] = {"group": group, "resource": name, "verb": verb}
-    if part:
-        attributes["subresource"] = part
-    if namespace:
-        attributes["namespace"] = namespace
-    review = cluster.connection.request(
-        "POST",
-        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-        body={
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": attributes},
-        },
-    )
-    return bool((review.get("status") or {}).get("allowed"))

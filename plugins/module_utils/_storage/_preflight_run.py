@@ -14,6 +14,7 @@ import secrets
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._access import allowed
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names, unbound
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
@@ -226,16 +227,7 @@ def _require_removable(cluster: Cluster, wish: Wish, chosen: t.Optional[Object])
         )
     if chosen.get("reclaimPolicy", "Delete") == "Delete":
         return
-    review = cluster.connection.request(
-        "POST",
-        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-        body={
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": {"verb": "patch", "resource": "persistentvolumes"}},
-        },
-    )
-    if not (review.get("status") or {}).get("allowed"):
+    if not allowed(cluster, "patch", "persistentvolumes"):
         raise Failure(
             f"storage_class: class {name} keeps the volumes of deleted claims (reclaimPolicy "
             f"{chosen['reclaimPolicy']}), and the account may not patch persistentvolumes, so the volume of a "
