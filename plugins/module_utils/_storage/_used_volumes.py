@@ -152,11 +152,6 @@ def used_steps(wish: Wish, seen: Seen) -> t.Iterator[Step]:
             told = f" ({inside.what()})" if inside and inside.engine else ""
             sentence = f"give PersistentVolume {name}, with the data of claim {claim(live)}{told}, to a new claim"
             yield _release("rebind", wish, live, sentence)
-    # Its phase follows a moment later; until then a claim does not find it.
-    taken = [name for name in wish.rebind if _is_let_go(t.cast(Object, seen.find(name)))]
-    if taken:
-        named = f"PersistentVolume {', '.join(taken)}"
-        yield Step("wait", named, f"wait until {named} can be had", change=False)
     for name in wish.wipe:
         live = t.cast(Object, seen.find(name))
         if not was_claimed(live):
@@ -174,10 +169,6 @@ def used_steps(wish: Wish, seen: Seen) -> t.Iterator[Step]:
                 data={"live": live, "users": inside.users if inside else ()},
             )
         yield _release("release", wish, live, f"give PersistentVolume {name}, which is empty, to a new claim")
-
-
-def _is_let_go(live: Object) -> bool:
-    return phase(live) in LEFT and not was_claimed(live)
 
 
 def _release(action: str, wish: Wish, live: Object, sentence: str) -> Step:

@@ -232,17 +232,6 @@ def test_the_expected_volume_is_given_away() -> None:
     assert (again["changed"], hand.looked) == (False, [])
 
 
-def test_a_volume_is_given_away_when_claims_can_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        PersistentVolumes, "pause", lambda *_args: memory.volumes["pv"]["status"].update(phase="Available")
-    )
-    memory = InMemory(pv=SHOP)
-    memory.then = lambda: memory.volumes["pv"]["status"].update(phase="Released")
-    result, _hand, _task = run(memory, rebind=["pv"])
-    assert (actions(result), result["state"]["volumes"]) == (["rebind"], [])
-    assert memory.volumes["pv"]["status"]["phase"] == "Available"
-
-
 @pytest.mark.parametrize("option", ["rebind", "wipe"])
 def test_another_one_than_expected_is_refused_with_both_names(option: str) -> None:
     memory = InMemory(pv=SHOP)
