@@ -57,8 +57,7 @@ def main(wanted: list[str]) -> int:
         environment.pop(name, None)
     command = [str(cluster.BIN / "ansible-test"), "integration", "--color", "no"]
     jobs = [several.Job(name, [*command, name], copy, environment) for name in chosen]
-    failed = several.run("integration target", [job for job in jobs if job.name in ALONE], at_a_time=1)
-    failed += several.run("integration target", [job for job in jobs if job.name not in ALONE])
+    failed = several.run("integration target", jobs, ALONE)
     if failed:
         print(f"\nFailed: {', '.join(failed)}. One alone runs with: make integration ARGS={failed[0]}")
     print(f"integration targets: {len(chosen) - len(failed)} passed, {len(failed)} failed", flush=True)

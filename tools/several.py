@@ -25,11 +25,17 @@ class Job:
     environment: t.Mapping[str, str]
 
 
-def run(what: str, jobs: t.Sequence[Job], at_a_time: int = AT_A_TIME) -> list[str]:
+def run(what: str, jobs: t.Sequence[Job], alone: t.Collection[str]) -> list[str]:
     """Run all jobs, in this order, and go on after a failure; the names of those that failed.
 
-    The output of a job is shown when it has ended, in one piece; that of a single one as it comes.
+    Those named in ``alone`` come first, with nothing beside them. The output of a job is shown when it has ended, in
+    one piece; that of a single one as it comes.
     """
+    failed = _group(what, [job for job in jobs if job.name in alone], 1)
+    return failed + _group(what, [job for job in jobs if job.name not in alone], AT_A_TIME)
+
+
+def _group(what: str, jobs: t.Sequence[Job], at_a_time: int) -> list[str]:
     failed = []
     with concurrent.futures.ThreadPoolExecutor(max_workers=at_a_time) as pool:
         running = {pool.submit(_one, job, len(jobs) == 1): job.name for job in jobs}

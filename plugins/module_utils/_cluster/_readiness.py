@@ -18,6 +18,8 @@ Object = t.Mapping[str, t.Any]
 _FIRST_WORD = 3.0
 # Reasons of a waiting container that pass by themselves in a healthy start.
 _ON_ITS_WAY = ("ContainerCreating", "PodInitializing")
+# What no waiting heals: a user that the image does not allow, a program that the image does not have.
+CANNOT_START = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 # What the kubelet and containerd put before the reason for which an image cannot be had. The kubelet's part comes and
 # goes with each try, and both name the image again.
 _PULL_PREFIX = re.compile(

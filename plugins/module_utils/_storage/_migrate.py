@@ -18,7 +18,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._parallel import in_parallel
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import CANNOT_START, obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._watching import Watching
@@ -67,14 +67,7 @@ POD = ("v1", "Pod")
 # By these words it is a matter of who copies.
 _OF_OWNERS = ("differ", "ermission denied", "not permitted")
 # What no waiting heals, once a kubelet says it.
-_HOPELESS = (
-    "ImagePullBackOff",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-)
+_HOPELESS = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", *CANNOT_START)
 
 
 class Migrate(Watching[Seen]):

@@ -16,6 +16,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import (
+    CANNOT_START,
     condition,
     failed,
     no_image_name,
@@ -32,8 +33,6 @@ LOOK_AGAIN = 1.0
 # Seconds that one small program may take.
 PATIENCE = 30.0
 _IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull")
-# What no waiting heals: a user that the image does not allow, a program that the image does not have.
-_HOPELESS_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 
 
 class ProbePods:
@@ -160,7 +159,7 @@ class ProbePods:
                 f"{self.title}: the image {self._image} cannot be had, so nothing was proven: "
                 f"{pod_obstacle(found)}. Name one that can, with image."
             )
-        if failed(found) or reasons & set(_HOPELESS_REASONS):
+        if failed(found) or reasons & set(CANNOT_START):
             raise Failure(
                 f"{self.title}: pod {name} did not start, so nothing was proven: "
                 f"{failed(found) or pod_obstacle(found)}. The image {self._image} needs a shell (sh), and "
