@@ -12,7 +12,6 @@ import json
 import pytest
 import three
 
-TRIO = f"app.kubernetes.io/instance={three.SET}"
 # Asks the member that is cut off: what it is, and whether a majority takes a write of it. It reads this from its input,
 # where the password shows to nobody.
 FORSAKEN = """
@@ -34,7 +33,7 @@ print("ANSWER " + JSON.stringify({acknowledged, primary: db.hello().isWritablePr
 def forsake(trio: three.ReplicaSet) -> tuple[str, str, list[str]]:
     """The primary, moved off node1 if need be, its node, and the other members."""
     primary = trio.step_off("node1")
-    return primary, three.placement(TRIO)[primary], [pod for pod in three.MEMBERS if pod != primary]
+    return primary, three.node_of(primary), [pod for pod in three.MEMBERS if pod != primary]
 
 
 def check_reunited(trio: three.ReplicaSet, names: list[str]) -> None:

@@ -86,6 +86,11 @@ def placement(selector: str) -> dict[str, str]:
     return {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in found if is_ready(pod)}
 
 
+def node_of(pod: str) -> str:
+    """The node of a pod, ready or not: for a moment after a node came back, its pods are still held to be lost."""
+    return str(get("pod", pod)["spec"]["nodeName"])
+
+
 def is_ready(pod: dict[str, t.Any]) -> bool:
     conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
@@ -158,7 +163,7 @@ class ReplicaSet:
     def step_off(self, node: str) -> str:
         """The primary, moved away from a node if it is there."""
         primary = wait_for("a primary", self.primary)
-        if placement(f"app.kubernetes.io/instance={SET}")[primary] != node:
+        if node_of(primary) != node:
             return primary
         with contextlib.suppress(pymongo.errors.AutoReconnect), self.member(primary) as client:
             client.admin.command("replSetStepDown", 60, secondaryCatchUpPeriodSecs=20)
