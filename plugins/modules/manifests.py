@@ -148,6 +148,14 @@ options:
     type: str
     choices: [refuse, new_claims]
     default: refuse
+  application_follows:
+    description:
+      - Say that a task which knows the application comes next, such as M(stateful.kube.mongodb_replica_set), and looks
+        after the pods of a StatefulSet with C(updateStrategy) C(OnDelete).
+      - Where fewer pods of it are declared than there are, the number is left as it is, instead of refused, because the
+        members have to leave the application first. And no warning is given of pods that run an older revision.
+    type: bool
+    default: false
   wait:
     description:
       - Wait until the objects are ready. Workloads are ready when their pods are, and a rollout has gone as far as its
@@ -224,7 +232,10 @@ state:
       type: list
       elements: str
     objects:
-      description: One entry for each declared object.
+      description:
+        - One entry for each declared object, with C(api_version), C(kind), C(namespace), C(name), C(exists),
+          C(waits_for), and C(changes_template), which says whether a workload was given another template for its pods,
+          or would be in check mode.
       type: list
       elements: dict
 blocked:
@@ -281,6 +292,7 @@ SPECIFICATION = {
         "prune": {"type": "bool", "default": False},
         "hold_new": {"type": "list", "elements": "str", "default": []},
         "storage_change": {"type": "str", "choices": ["refuse", "new_claims"], "default": "refuse"},
+        "application_follows": {"type": "bool", "default": False},
         "wait": {"type": "bool", "default": False},
     },
     "required_if": [("prune", True, ["application"])],
@@ -322,6 +334,7 @@ def run(task: Task) -> dict[str, t.Any]:
             prune=params["prune"],
             hold_new=params["hold_new"],
             storage_change=params["storage_change"],
+            application_follows=params["application_follows"],
             wait=params["wait"],
             wait_timeout=params["wait_timeout"],
         )

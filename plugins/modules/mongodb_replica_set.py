@@ -7,13 +7,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mongodb_replica_set
-short_description: Form, grow and configure a MongoDB replica set in the pods of a StatefulSet
+short_description: Form, scale, configure and update a MongoDB replica set in the pods of a StatefulSet
 version_added: 0.1.0
 author:
   - The stateful.kube authors (@stateful-kube)
 description:
   - Makes the pods of a StatefulSet one MongoDB replica set. The set is initiated with one member, gets its root user
     through the localhost exception, and grows by one voting member at a time.
+  - Members that are declared no more leave one by one. The primary is moved to one that stays and has caught up, a
+    member is taken out of the configuration before its pod goes, a majority has to know of it, and the claims stay
+    (see O(claims_when_scaled)).
+  - Pods of an older revision of the StatefulSet, which must have C(updateStrategy) C(OnDelete), are replaced one by
+    one, secondaries first and each back and caught up before the next, the primary last and after it has stepped down.
   - The members are reached through the Kubernetes API alone, by a tunnel to each pod. Nothing is exposed, and no
     client program is needed where the task runs.
   - Before each step the cluster and every member are looked at again, and a step is taken only on what they said
@@ -21,7 +26,8 @@ description:
     the StatefulSet when the set is formed; where one is recorded, no set is ever initiated again.
   - A run that was killed goes on from where it stopped when it is started again. No reconfiguration is ever forced.
   - The account needs the rights to get and patch the StatefulSet, to list pods and persistentvolumeclaims, to get the
-    Secret, and to get and create C(pods/portforward). With the right to watch StatefulSets and pods it waits less.
+    Secret, and to get and create C(pods/portforward), and to delete pods (and claims, if so declared) where it is to
+    replace them. With the right to watch StatefulSets and pods it waits less.
   - In check mode the steps are shown that would be taken, in order, also where the application does not exist yet.
 extends_documentation_fragment:
   - stateful.kube._attributes
@@ -30,10 +36,37 @@ extends_documentation_fragment:
 options:
   members:
     description:
-      - Number of members, from 1 to 50. At most 7 of them may vote (see O(member_options)).
-      - A number below that of the replicas of the StatefulSet, or of the members in the configuration, is refused.
+      - Number of members, from 1 to 50. Of more than 7 members only 7 vote, and of an even number one does not, so that
+        an odd number of votes is left. These are the members with the highest ordinals for which O(member_options) says
+        neither C(votes) nor C(priority).
+      - A lower number than before takes members out, and then their pods.
     type: int
     required: true
+  claims_when_scaled:
+    description:
+      - What becomes of the claims of members that have left. With V(retain) they stay, and a member that comes back
+        finds its data. With V(delete) they are deleted once their pods are gone, and so is what an earlier run has left
+        of members beyond O(members).
+    type: str
+    choices: [retain, delete]
+    default: retain
+  replace_pods:
+    description:
+      - Replace pods of an older revision of the StatefulSet. With V(false) they stay as they are, with a warning.
+    type: bool
+    default: true
+  template_changes:
+    description:
+      - Say that the template of the StatefulSet is about to change, which check mode cannot see on it, so that the plan
+        has the replacement of every pod. Without effect otherwise.
+    type: bool
+    default: false
+  lag_limit:
+    description:
+      - Seconds that a member may be behind the primary. As long as one is further behind, no pod is replaced and no
+        primary steps down for it. The delay of a member that is behind on purpose does not count.
+    type: int
+    default: 10
   member_options:
     description:
       - What is declared of single members. A member without an entry has the defaults of MongoDB.
@@ -49,13 +82,14 @@ options:
         description:
           - How much this member is preferred as primary, from 0 (never) to 1000. It must be 0 for a member that is
             hidden or delayed, has no vote, or builds no indexes.
+          - Without it 1, and 0 for a member without a vote.
         type: float
-        default: 1
       votes:
-        description: Whether the member votes (1) or not (0).
+        description:
+          - Whether the member votes (1) or not (0). Without it, it votes, unless there are too many votes (see
+            O(members)).
         type: int
         choices: [0, 1]
-        default: 1
       hidden:
         description: Hide the member from clients.
         type: bool
@@ -200,6 +234,11 @@ state:
       type: list
       elements: dict
       returned: always
+    left_claims:
+      description: Claims of members that have left.
+      type: list
+      elements: str
+      returned: always
 refusal:
   description: Why the operation does not go on, as C(reason), C(evidence) and C(choices).
   returned: when the operation refuses
@@ -222,8 +261,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_
 
 MEMBER_OPTIONS = {
     "ordinal": {"type": "int", "required": True},
-    "priority": {"type": "float", "default": 1},
-    "votes": {"type": "int", "choices": [0, 1], "default": 1},
+    "priority": {"type": "float"},
+    "votes": {"type": "int", "choices": [0, 1]},
     "hidden": {"type": "bool", "default": False},
     "tags": {"type": "dict", "default": {}},
     "secondary_delay_secs": {"type": "int", "default": 0},
@@ -242,6 +281,10 @@ SPECIFICATION = {
             "default": {},
             "options": {name: {"type": "bool" if name == "chaining_allowed" else "int"} for name in SETTINGS},
         },
+        "claims_when_scaled": {"type": "str", "choices": ["retain", "delete"], "default": "retain"},
+        "replace_pods": {"type": "bool", "default": True},
+        "template_changes": {"type": "bool", "default": False},
+        "lag_limit": {"type": "int", "default": 10},
         "state": {"type": "str", "choices": ["present"], "default": "present"},
     },
     "supports_check_mode": True,
@@ -249,7 +292,8 @@ SPECIFICATION = {
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    desired = desired_of(task.params)
+    params = task.params
+    desired = desired_of({**params, "template_changes": params["template_changes"] and task.check_mode})
     with connect(task.params, task.warn) as cluster:
         target = Target.of(task.params, cluster.namespace)
         with Observer(cluster, target) as observer:

@@ -66,7 +66,7 @@ def in_place(live: Object, after: Object) -> str:
             return f" in place (from {was.get('replicas')} to {spec.get('replicas')} pods)"
         return " in place"
     if strategy.get("type") == "OnDelete":
-        return " (each pod becomes new when somebody replaces it)"
+        return " (each pod becomes new when it is replaced)"
     if strategy.get("type") == "Recreate":
         return " (all pods are stopped, then replaced)"
     if kind != "StatefulSet":

@@ -49,9 +49,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._growth i
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import (
     Observed,
     Seen,
+    changes_template,
     conflict_sentence,
     held,
     held_by,
+    keeping_pods,
     plan_absent,
     plan_present,
 )
@@ -88,6 +90,7 @@ class Manifests(Watching[Observed]):
         prune: bool = False,
         hold_new: t.Collection[str] = (),
         storage_change: str = "refuse",
+        application_follows: bool = False,
         wait: bool = False,
         wait_timeout: float = 120,
     ) -> None:
@@ -102,9 +105,11 @@ class Manifests(Watching[Observed]):
         self.prune = prune
         self.hold_new = hold_new
         self.storage_change = storage_change
+        self.application_follows = application_follows
         self.wait = wait
         self.wait_timeout = wait_timeout
         self.declared = self._keyed(declared)
+        self._wanted = dict(self.declared)
         self.title = self._title()
         if application:
             self.lock = Lease(cluster, self.namespace, application)
@@ -141,6 +146,9 @@ class Manifests(Watching[Observed]):
                 )
         # What lives in a namespace that is yet to be made cannot be tried beforehand.
         new = {*missing, *(key.name for key in self.declared if key.kind == "Namespace" and live.get(key) is None)}
+        if self.application_follows and present:
+            # Whoever knows the application takes the members out first, and lowers the number of pods then.
+            self.declared.update({key: keeping_pods(obj, live.get(key)) for key, obj in self._wanted.items()})
         objects = in_parallel(lambda key: self._see(key, live.get(key), new), self.declared)
         fight = conflict_sentence(objects)
         if fight:
@@ -291,7 +299,7 @@ class Manifests(Watching[Observed]):
     def plan(self, observed: Observed) -> t.Union[Plan, Refusal]:
         if self.state == "absent":
             return plan_absent(observed, self.wait)
-        plan = plan_present(observed, self.wait)
+        plan = plan_present(observed, self.wait, self.application_follows)
         return Plan() if isinstance(plan, Plan) and held(observed, self.hold_new) else plan
 
     def act(self, steps: t.Sequence[Step], observed: Observed) -> None:
@@ -390,6 +398,7 @@ class Manifests(Watching[Observed]):
                     "name": seen.key.name,
                     "exists": seen.live is not None,
                     "waits_for": held_by(seen, observed),
+                    "changes_template": changes_template(seen),
                 }
                 for seen in observed.objects
             ],

@@ -93,8 +93,11 @@ class Observed:
     copies: tuple[Key, ...] = ()
 
 
-def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
-    """Make and change what differs, in order; then wait until everything is ready, if asked."""
+def plan_present(observed: Observed, wait: bool, application_follows: bool = False) -> t.Union[Plan, Refusal]:
+    """Make and change what differs, in order; then wait until everything is ready, if asked.
+
+    Where an operation of the application follows, pods of older revisions are its business, and nothing to warn of.
+    """
     refusals = [
         _is_anothers(seen)
         or (interrupted(seen.key, seen.live) if seen.declared else None)
@@ -150,7 +153,7 @@ def plan_present(observed: Observed, wait: bool) -> t.Union[Plan, Refusal]:
         steps += _wait_steps(observed, bool(steps))
     told = [text for seen in observed.objects if seen.change for text in seen.change.warnings]
     told += [f"{one.key} is no longer declared and is kept: {one.kept}." for one in observed.undeclared if one.kept]
-    return Plan(tuple(steps), (*told, *_old_revisions(observed)))
+    return Plan(tuple(steps), (*told, *(() if application_follows else _old_revisions(observed))))
 
 
 def plan_absent(observed: Observed, wait: bool) -> Plan:
@@ -302,14 +305,36 @@ def _wait_steps(observed: Observed, work_to_do: bool) -> list[Step]:
     return [Step("wait", "all", "wait until everything is ready", change=False)] if work_to_do else []
 
 
+def changes_template(seen: Seen) -> bool:
+    """Whether a workload that exists gets another template, and its pods are to be replaced by and by."""
+    before, after = seen.live, seen.after
+    if not before or not after or before.get("kind") not in ("StatefulSet", "Deployment", "DaemonSet"):
+        return False
+    return bool(before["spec"].get("template") != after["spec"].get("template"))
+
+
+def keeping_pods(declared: Object, live: t.Optional[Object]) -> Object:
+    """The declared object, with the live number of pods where fewer of a database's are declared."""
+    more = _more_pods(declared, live)
+    return {**declared, "spec": {**declared["spec"], "replicas": more}} if more else declared
+
+
+def _more_pods(declared: t.Optional[Object], live: t.Optional[Object]) -> int:
+    """How many pods a StatefulSet with updateStrategy OnDelete has, where fewer are declared; else 0."""
+    if not live or not declared or declared.get("kind") != "StatefulSet":
+        return 0
+    wanted, there = (declared.get("spec") or {}).get("replicas"), live["spec"].get("replicas", 1)
+    if wanted is None or wanted >= there or (live["spec"].get("updateStrategy") or {}).get("type") != "OnDelete":
+        return 0
+    return int(there)
+
+
 def _shrinks(seen: Seen) -> t.Optional[Refusal]:
     """A database's pods are removed only by the operation that knows the database."""
-    if seen.key.kind != "StatefulSet" or not seen.live or not seen.declared:
+    there = _more_pods(seen.declared, seen.live)
+    if not there or not seen.declared:
         return None
-    spec, live = seen.declared.get("spec") or {}, seen.live["spec"]
-    wanted, there = spec.get("replicas"), live.get("replicas", 1)
-    if wanted is None or wanted >= there or (live.get("updateStrategy") or {}).get("type") != "OnDelete":
-        return None
+    wanted = seen.declared["spec"]["replicas"]
     return Refusal(
         f"{seen.key} has {there} replicas and {wanted} are declared: applying manifests never removes pods of a "
         "StatefulSet with updateStrategy OnDelete, because its members must leave the application first.",

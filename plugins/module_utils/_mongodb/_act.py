@@ -8,11 +8,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import replace_pod
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _plan as plan
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _steps as steps
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Client, CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import MemberOptions
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import config_from
@@ -21,12 +24,15 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe im
     Observer,
     annotate,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot, StatefulSet
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
+from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import ROLLOUT_MANAGER, handed_back
 
-# Seconds that another member gets to catch up before the primary steps down, and that the old one then stays out.
+# Seconds that another member gets to catch up before the primary steps down, that the old one then stays out, and that
+# members other than the one that is to take over do not stand for election.
 CATCH_UP = 10
 STAY_OUT = 60
+STAND_BACK = 10
 
 # Answers that another look, a little later, may not get any more.
 TRANSIENT = (
@@ -157,15 +163,83 @@ def _installed(client: Client, document: t.Mapping[str, t.Any]) -> bool:
     return (found.version, found.members, found.settings) == (sent.version, sent.members, sent.settings)
 
 
+def _remove(observer: Observer, step: Step, seen: Snapshot) -> None:
+    def edit(document: dict[str, t.Any]) -> None:
+        document["members"] = [member for member in document["members"] if member["host"] != step.data["host"]]
+
+    _reconfigure(observer, step, seen, edit)
+
+
 def _step_down(observer: Observer, step: Step, seen: Snapshot) -> None:
+    """Hand over to a certain member: the others do not stand for a while, and that one does at once."""
     client = _primary_client(observer, step, seen)
     if seen.primary != step.data["ordinal"]:
         raise NotYet(f"{step.target} is not the primary any more")
-    try:
+    to: int = step.data["to"]
+    others = [ordinal for ordinal in observer.links if ordinal not in (step.data["ordinal"], to)]
+    for ordinal in others:
+        # Whoever does not answer is no candidate either. It ends by itself, should this run be killed.
+        with contextlib.suppress(CommandError, NoAnswer, NotYet):
+            _link_client(observer, ordinal, login=True).command("replSetFreeze", STAND_BACK)
+    # A server that steps down may close its connections before it answers: the next look tells.
+    with contextlib.suppress(NoAnswer):
         client.command("replSetStepDown", STAY_OUT, secondaryCatchUpPeriodSecs=CATCH_UP, seconds=_client.CHANGE_TIMEOUT)
-    except NoAnswer:
-        # A server that steps down may close its connections before it answers: the next look tells.
-        return
+    with contextlib.suppress(CommandError, NoAnswer, NotYet):
+        _link_client(observer, to, login=True).command("replSetStepUp")
+    for ordinal in others:
+        with contextlib.suppress(CommandError, NoAnswer, NotYet):
+            _link_client(observer, ordinal, login=True).command("replSetFreeze", 0)
+
+
+def _replace(observer: Observer, step: Step, seen: Snapshot) -> None:
+    others = [ordinal for ordinal in seen.answers if ordinal != step.data["ordinal"]]
+    if seen.primary != step.data["ordinal"] and others and _has_become_primary(observer, step.data["ordinal"]):
+        raise NotYet(f"{step.target} has just become primary; next: {step.sentence}")
+    replace_pod(observer.cluster, observer.target.namespace, step.data["pod"], step.data["uid"])
+    observer.forget_objects()
+
+
+def _has_become_primary(observer: Observer, ordinal: int) -> bool:
+    try:
+        return bool(_link_client(observer, ordinal, login=False).command("hello").get("isWritablePrimary"))
+    except (CommandError, NoAnswer, NotYet):
+        return False
+
+
+def _scale(observer: Observer, step: Step, seen: Snapshot) -> None:
+    found = t.cast(StatefulSet, seen.stateful_set)
+    patch = {
+        "metadata": {"uid": found.uid, "resourceVersion": found.resource_version},
+        "spec": {"replicas": step.data["replicas"]},
+    }
+    _patch_set(observer, step, patch)
+
+
+def _hand_back(observer: Observer, step: Step, _seen: Snapshot) -> None:
+    """Whoever applies the declaration again must not run into a conflict with this operation."""
+    live = observer.cluster.get("apps/v1", "StatefulSet", observer.target.name, observer.target.namespace)
+    managed = handed_back(live, holding=False) if live else None
+    if live and managed is not None:
+        metadata = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
+        _patch_set(observer, step, {"metadata": {**metadata, "managedFields": managed}})
+    observer.forget_objects()
+
+
+def _patch_set(observer: Observer, step: Step, patch: dict[str, t.Any]) -> None:
+    target = observer.target
+    try:
+        observer.cluster.merge("apps/v1", "StatefulSet", target.name, target.namespace, patch, manager=ROLLOUT_MANAGER)
+    except ApiError as error:
+        if not (error.conflict or error.not_found):
+            raise
+        raise NotYet(f"the StatefulSet {target.name} changed meanwhile; next: {step.sentence}") from error
+    finally:
+        observer.forget_objects()
+
+
+def _delete_claim(observer: Observer, step: Step, _seen: Snapshot) -> None:
+    observer.cluster.delete("v1", "PersistentVolumeClaim", step.data["claim"], observer.target.namespace)
+    observer.forget_objects()
 
 
 def _primary_client(observer: Observer, step: Step, seen: Snapshot) -> Client:
@@ -202,11 +276,16 @@ def _explained(error: CommandError) -> str:
 
 
 _ACTS: t.Mapping[str, t.Callable[[Observer, Step, Snapshot], None]] = {
-    plan.INITIATE: _initiate,
-    plan.CREATE_USER: _create_user,
-    plan.RECORD: _record,
-    plan.ADD: _add,
-    plan.CHANGE: _change,
-    plan.SETTINGS: _settings,
-    plan.STEP_DOWN: _step_down,
+    steps.INITIATE: _initiate,
+    steps.CREATE_USER: _create_user,
+    steps.RECORD: _record,
+    steps.ADD: _add,
+    steps.CHANGE: _change,
+    steps.SETTINGS: _settings,
+    steps.REMOVE: _remove,
+    steps.STEP_DOWN: _step_down,
+    steps.REPLACE: _replace,
+    steps.SCALE: _scale,
+    steps.HAND_BACK: _hand_back,
+    steps.DELETE_CLAIM: _delete_claim,
 }

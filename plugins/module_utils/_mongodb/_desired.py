@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
@@ -72,6 +73,12 @@ class Target:
         service = self.service or (found.service if found else "") or self.name
         return f"{self.pod(ordinal)}.{service}.{self.namespace}.svc.{self.cluster_domain}:{self.port}"
 
+    def ordinal(self, host: str, snapshot: Snapshot) -> t.Optional[int]:
+        """Whose stable name this is, or None where it is that of no pod of the StatefulSet."""
+        found = re.match(rf"{re.escape(self.name)}-(0|[1-9]\d*)\.", host)
+        ordinal = int(found.group(1)) if found else None
+        return ordinal if ordinal is not None and self.host(ordinal, snapshot) == host else None
+
     @classmethod
     def of(cls, params: t.Mapping[str, t.Any], namespace: str) -> Target:
         name = params["name"]
@@ -95,6 +102,14 @@ class Desired:
     members: int
     options: t.Mapping[int, MemberOptions] = dataclasses.field(default_factory=dict)
     settings: tuple[tuple[str, t.Any], ...] = ()
+    #: seconds that a member may be behind before another one is taken away
+    lag_limit: float = 10.0
+    #: whether pods of an older revision of the StatefulSet are replaced
+    replace_pods: bool = True
+    #: whether the StatefulSet is about to get another template, which check mode does not see on it
+    template_changes: bool = False
+    #: whether the claims of members that left are deleted
+    delete_claims: bool = False
 
     def member(self, ordinal: int) -> MemberOptions:
         return self.options.get(ordinal, MemberOptions())
@@ -122,7 +137,7 @@ def desired_of(params: t.Mapping[str, t.Any]) -> Desired:
     members = params["members"]
     if not 1 <= members <= MOST_MEMBERS:
         raise Failure(f"members: expected 1 to {MOST_MEMBERS} (what MongoDB allows), found {members}.")
-    options: dict[int, MemberOptions] = {}
+    entries: dict[int, t.Mapping[str, t.Any]] = {}
     for entry in params["member_options"] or ():
         ordinal = entry["ordinal"]
         if not 0 <= ordinal < members:
@@ -130,26 +145,67 @@ def desired_of(params: t.Mapping[str, t.Any]) -> Desired:
                 f"member_options: ordinal {ordinal} is not a declared member; expected 0 to {members - 1} "
                 f"(members is {members})."
             )
-        if ordinal in options:
+        if ordinal in entries:
             raise Failure(f"member_options: ordinal {ordinal} is given twice. Put its options into one entry.")
-        options[ordinal] = _member_options(entry)
+        entries[ordinal] = entry
+    silent = _without_vote(members, entries)
+    options = {
+        ordinal: _member_options(entries.get(ordinal, {}), ordinal, ordinal in silent)
+        for ordinal in {*entries, *silent}
+    }
     settings = {key: value for key, value in (params["settings"] or {}).items() if value is not None}
-    desired = Desired(members, options, tuple(sorted((SETTINGS[key], value) for key, value in settings.items())))
+    if params["lag_limit"] < 1:
+        raise Failure(f"lag_limit: expected 1 second or more, found {params['lag_limit']}.")
+    desired = Desired(
+        members,
+        options,
+        tuple(sorted((SETTINGS[key], value) for key, value in settings.items())),
+        float(params["lag_limit"]),
+        params["replace_pods"],
+        params["template_changes"],
+        params["claims_when_scaled"] == "delete",
+    )
     _check_votes(desired)
     return desired
 
 
-def _member_options(entry: t.Mapping[str, t.Any]) -> MemberOptions:
+def _without_vote(members: int, entries: t.Mapping[int, t.Mapping[str, t.Any]]) -> set[int]:
+    """Members that do not vote because nothing is declared of it, and more or an even number would vote.
+
+    An even number of voters survives the loss of no more members than the odd number below it.
+    """
+    free = [ordinal for ordinal in range(members) if not _declares_vote(entries.get(ordinal, {}))]
+    voters = members - sum(1 for entry in entries.values() if entry.get("votes") == 0)
+    excess = max(0, voters - MOST_VOTERS)
+    excess += (voters - excess) % 2 == 0
+    silent = set(free[max(0, len(free) - excess) :])
+    if silent and not any(
+        entries.get(ordinal, {}).get("priority") != 0 and entries.get(ordinal, {}).get("votes") != 0
+        for ordinal in set(range(members)) - silent
+    ):
+        silent.remove(min(silent))  # somebody has to be primary
+    return silent
+
+
+def _declares_vote(entry: t.Mapping[str, t.Any]) -> bool:
+    """A member that is to be preferred, or hidden, or behind is declared with its vote in mind."""
+    return entry.get("votes") is not None or entry.get("priority") is not None
+
+
+def _member_options(entry: t.Mapping[str, t.Any], ordinal: int, silent: bool) -> MemberOptions:
     tags = entry.get("tags") or {}
+    votes = entry.get("votes")
+    votes = (0 if silent else 1) if votes is None else votes
+    priority = entry.get("priority")
     options = MemberOptions(
-        priority=float(entry["priority"]),
-        votes=entry["votes"],
-        hidden=entry["hidden"],
+        priority=float(votes if priority is None else priority),
+        votes=votes,
+        hidden=bool(entry.get("hidden")),
         tags=tuple(sorted((str(key), str(value)) for key, value in tags.items())),
-        secondary_delay_secs=entry["secondary_delay_secs"],
-        build_indexes=entry["build_indexes"],
+        secondary_delay_secs=entry.get("secondary_delay_secs") or 0,
+        build_indexes=entry.get("build_indexes", True) is not False,
     )
-    where = f"member_options (ordinal {entry['ordinal']})"
+    where = f"member_options (ordinal {ordinal})"
     if not 0 <= options.priority <= HIGHEST_PRIORITY:
         raise Failure(f"{where}: priority must be 0 to {HIGHEST_PRIORITY}, found {options.priority:g}.")
     if options.secondary_delay_secs < 0:

@@ -32,9 +32,7 @@ def facts(target: Target, seen: Snapshot, now: float) -> dict[str, t.Any]:
     """The state of the set in plain data. ``now`` is seconds since the epoch."""
     config, primary = seen.config, seen.primary
     view = {status.host: status for status in seen.answers[primary].statuses} if primary is not None else {}
-    ordinals = set(seen.pods) | set(seen.claims)
-    if seen.stateful_set:
-        ordinals |= set(range(seen.stateful_set.replicas))
+    ordinals = set(seen.pods) | (set(range(seen.stateful_set.replicas)) if seen.stateful_set else set(seen.claims))
     hosts = {target.host(ordinal, seen): ordinal for ordinal in ordinals}
     known = {member.host: member for member in config.members} if config else {}
     newest = max((status.optime for status in view.values() if status.state == PRIMARY), default=0.0)
@@ -52,6 +50,9 @@ def facts(target: Target, seen: Snapshot, now: float) -> dict[str, t.Any]:
         "primary": target.pod(primary) if primary is not None else None,
         "voting_members": seen.answers[primary].voting if primary is not None else None,
         "members": members,
+        "left_claims": [
+            claim for ordinal, claims in seen.claims.items() if ordinal not in ordinals for claim in claims
+        ],
     }
 
 

@@ -41,9 +41,12 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
     Snapshot,
     StatefulSet,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import handed_back
 
 Object = dict[str, t.Any]
 
+# The label by which the controller of a StatefulSet says which template a pod was made from.
+REVISION = "controller-revision-hash"
 SET_ID_ANNOTATION = "stateful.kube/mongodb-replica-set-id"
 # Seconds after which the objects are read again even if no watch reported a change: an event can be lost.
 OBJECTS_FOR = 2.0
@@ -292,6 +295,9 @@ def _stateful_set(obj: Object) -> StatefulSet:
         parallel=spec.get("podManagementPolicy", "OrderedReady") == "Parallel",
         recorded=annotations.get(SET_ID_ANNOTATION, ""),
         note=annotations.get(NOTE, ""),
+        revision=(obj.get("status") or {}).get("updateRevision", ""),
+        settled=(obj.get("status") or {}).get("observedGeneration", 0) >= metadata.get("generation", 0),
+        owed=handed_back(obj, holding=False) is not None,
     )
 
 
@@ -306,6 +312,8 @@ def _pod(obj: Object) -> Pod:
         running=any("running" in container.get("state", {}) for container in containers),
         obstacle=pod_obstacle(obj),
         claims=claim_names(obj),
+        revision=(metadata.get("labels") or {}).get(REVISION, ""),
+        deleting="deletionTimestamp" in metadata,
     )
 
 

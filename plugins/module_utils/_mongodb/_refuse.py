@@ -19,7 +19,7 @@ HAS_CONFIG = (Kind.MEMBER, Kind.NO_USER, Kind.REMOVED)
 
 def refuse(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[Refusal]:
     """The first reason not to go on, or None."""
-    for rule in (_standalone, _shrink, _two_sets, _emptied, _left_claims, _locked_out):
+    for rule in (_standalone, _two_sets, _emptied, _left_claims, _locked_out):
         found = rule(target, desired, seen)
         if found:
             return found
@@ -53,18 +53,6 @@ def _standalone(target: Target, _desired: Desired, seen: Snapshot) -> t.Optional
         f"mongod in {', '.join(found)} runs without --replSet, so it can be in no replica set.",
         (),
         (f"start it with --replSet {target.replica_set}",),
-    )
-
-
-def _shrink(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[Refusal]:
-    found = seen.stateful_set
-    if not found or found.replicas <= desired.members:
-        return None
-    return Refusal(
-        f"members is {desired.members}, and the StatefulSet {target.name} has {found.replicas} replicas: members are "
-        "never left out, and removing them is not supported yet.",
-        (),
-        (f"declare members: {found.replicas}",),
     )
 
 
@@ -106,7 +94,8 @@ def _emptied(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[Ref
     """A set was formed here, and every member says with certainty that it has none, or one without users."""
     if not seen.recorded:
         return None
-    answers = [seen.answer(ordinal) for ordinal in desired.ordinals]
+    # Members that are to leave may be the only ones that still have it.
+    answers = [seen.answer(ordinal) for ordinal in sorted({*desired.ordinals, *seen.pods})]
     if not all(
         (answer.kind is Kind.UNINITIALISED and answer.settled) or answer.kind is Kind.NO_USER for answer in answers
     ):
@@ -168,11 +157,12 @@ def _foreign_config(target: Target, desired: Desired, seen: Snapshot, config: Co
             evidence(target, seen),
             (f"declare replica_set: {config.set_name}",),
         )
-    ours = {target.host(ordinal, seen): ordinal for ordinal in desired.ordinals}
     for member in config.members:
-        ordinal = ours.get(member.host)
+        ordinal = target.ordinal(member.host, seen)
         if ordinal is None:
-            return _foreign_member(target, desired, member.host)
+            return _foreign_member(target, member.host)
+        if ordinal not in desired.ordinals:
+            continue
         if member.arbiter_only:
             return Refusal(
                 f"{member.host} is an arbiter, and this operation knows members that hold data only.",
@@ -189,15 +179,9 @@ def _foreign_config(target: Target, desired: Desired, seen: Snapshot, config: Co
     return None
 
 
-def _foreign_member(target: Target, desired: Desired, host: str) -> Refusal:
+def _foreign_member(target: Target, host: str) -> Refusal:
     first = host.partition(":")[0].partition(".")[0]
     prefix, _dash, number = first.rpartition("-")
-    if prefix == target.name and number.isdigit() and int(number) >= desired.members:
-        return Refusal(
-            f"members is {desired.members}, and {host} is in the configuration: removing members is not supported yet.",
-            (),
-            (f"declare members: {int(number) + 1} or more",),
-        )
     if prefix == target.name and number.isdigit():
         return Refusal(
             f"{first} is in the configuration under the name {host}, and its stable name is another one: renaming a "

@@ -14,6 +14,7 @@ import typing as t
 
 PRIMARY = "PRIMARY"
 SECONDARY = "SECONDARY"
+ARBITER = "ARBITER"
 
 # Seconds that a mongod on a used disk must have said "not initialised" before it is believed: while it starts, it says
 # so too, until it has found itself in the configuration on its disk (which takes name look-ups).
@@ -88,7 +89,7 @@ class MemberStatus:
 
     @property
     def serves(self) -> bool:
-        return self.healthy and self.state in (PRIMARY, SECONDARY)
+        return self.healthy and self.state in (PRIMARY, SECONDARY, ARBITER)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +115,9 @@ class Answer:
 
     @property
     def serves(self) -> bool:
-        """By its own word, and to those who log in."""
+        """By its own word, and to those who log in. An arbiter has no data, so no users either."""
+        if self.state == ARBITER:
+            return self.kind in (Kind.MEMBER, Kind.NO_USER)
         return self.kind is Kind.MEMBER and self.state in (PRIMARY, SECONDARY)
 
     def status(self, host: str) -> t.Optional[MemberStatus]:
@@ -132,6 +135,9 @@ class Pod:
     running: bool = True
     obstacle: t.Optional[str] = None
     claims: tuple[str, ...] = ()
+    #: which version of the StatefulSet's template it was made from
+    revision: str = ""
+    deleting: bool = False
 
     @property
     def ready(self) -> bool:
@@ -149,6 +155,12 @@ class StatefulSet:
     recorded: str = ""
     #: what the last run that found everything as declared wrote down
     note: str = ""
+    #: the version of the template that new pods are made from
+    revision: str = ""
+    #: whether its controller has seen its newest version
+    settled: bool = True
+    #: whether this operation still manages the number of replicas, which somebody else has declared
+    owed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

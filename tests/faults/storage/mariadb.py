@@ -22,6 +22,8 @@ from harness.writer import NotWritten
 NAME = "db"
 POD = f"{NAME}-0"
 CLAIM = f"data-{POD}"
+# The role names the container after the application.
+CONTAINER = "mariadb"
 CLIENT = ("mariadb", "--no-defaults", "--socket=/run/mysqld/socket", "--user=root", "--batch", "--skip-column-names")
 WRITE_TIMEOUT = 8.0
 
@@ -45,7 +47,7 @@ class MariaDB(Application):
 
     def ask(self, statement: str, timeout: float = 30.0) -> list[str]:
         """Lines of an answer. Raises Failure where there is none, and Failed where the server refuses."""
-        done = execute(self.api, self.namespace, POD, [*CLIENT, f"--execute={statement}"], NAME, timeout=timeout)
+        done = execute(self.api, self.namespace, POD, [*CLIENT, f"--execute={statement}"], CONTAINER, timeout=timeout)
         if done.rc:
             raise Failed(f"`{statement[:80]}` ended with {done.rc}: {done.stderr.strip()}")
         return done.stdout.splitlines()

@@ -272,7 +272,7 @@ COMMANDS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "images": images,
 }
 # In the order of faults.py, which is imported only when it is needed.
-NODE_ACTIONS = ("stop", "start", "kill", "freeze", "thaw", "cut", "heal")
+NODE_ACTIONS = ("stop", "start", "kill", "freeze", "freeze-kubelet", "thaw", "cut", "heal")
 # As in nfs.py, in the same way.
 NFS_ACTIONS = ("stop", "start", "freeze", "thaw")
 # These change something, so only one of them runs at a time, and as root.

@@ -94,6 +94,14 @@ def freeze(settings: Settings, each: Node) -> None:
     raise LabError(f"Processes of {each.name} that do not stand still: {', '.join(map(str, moving))}.")
 
 
+def freeze_kubelet(settings: Settings, each: Node) -> None:
+    """Stop a node's kubelet where it stands, and nothing else: its pods go on, and nobody hears of them any more."""
+    kubelet = processes.running(settings.home).get(f"kubelet-{each.name}")
+    if kubelet is None:
+        raise LabError(f"{each.name} has no kubelet that runs. `node start {each.name}` starts it.")
+    processes.send(kubelet.pid, signal.SIGSTOP)
+
+
 def thaw(settings: Settings, each: Node) -> bool:
     """Let a node's processes go on; whether any stood still. The pods first, the kubelet that looks at them last."""
     still = [pid for pid in own_processes(settings, each) if stopped_by_signal(pid)]
@@ -166,6 +174,7 @@ ACTIONS: dict[str, Callable[[Settings, Node], object]] = {
     "start": start,
     "kill": kill,
     "freeze": freeze,
+    "freeze-kubelet": freeze_kubelet,
     "thaw": thaw,
     "heal": heal,
 }

@@ -328,7 +328,7 @@ def test_what_is_being_deleted_is_waited_for_and_then_made() -> None:
             {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}},
             " (pods from ordinal 2 on are replaced one by one)",
         ),
-        ("StatefulSet", {"type": "OnDelete"}, " (each pod becomes new when somebody replaces it)"),
+        ("StatefulSet", {"type": "OnDelete"}, " (each pod becomes new when it is replaced)"),
         ("Deployment", {"type": "Recreate"}, " (all pods are stopped, then replaced)"),
         ("DaemonSet", {"type": "RollingUpdate"}, " (pods are replaced step by step)"),
     ],

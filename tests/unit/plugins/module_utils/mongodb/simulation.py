@@ -5,7 +5,8 @@
 """A replica set on a StatefulSet, simulated as far as the planner can see and touch it.
 
 It keeps the rules of the real server that matter here (one voting member a reconfiguration, joining voters without an
-effective vote, a majority to install a configuration), and it asserts what must never happen, whoever asks for it.
+effective vote, a majority to install a configuration and to elect, votes only for who is as far as the voter), it has a
+writer that counts what a majority has acknowledged, and it asserts what must never happen, whoever asks for it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _plan as planner
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import MemberOptions, Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     PRIMARY,
@@ -31,6 +31,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
 
 TARGET = Target(name="shop", namespace="shop", replica_set="shop", root_secret="shop-root")  # noqa: S106
+# Seconds that one tick of the simulation takes: a member that misses three writes is behind by more than the limit.
+TICK = 4.0
+
+Entry = tuple[int, int]  # the term and the number of a write
 
 
 def host(ordinal: int) -> str:
@@ -48,12 +52,20 @@ class Node:
     reachable: bool = True
     #: it runs since a moment only, and has not read its disk yet
     starting: bool = False
+    #: it serves, and takes no writes from the primary
+    lagging: bool = False
+    revision: int = 1
     #: the set whose configuration is on its disk
     set_id: str = ""
     has_users: bool = False
     state: str = "STARTUP"
     #: it has all data, so it serves right after a restart
     synced: bool = False
+    log: tuple[Entry, ...] = ()
+
+    @property
+    def newest(self) -> Entry:
+        return self.log[-1] if self.log else (0, 0)
 
 
 @dataclasses.dataclass
@@ -64,23 +76,69 @@ class ReplicaSet:
     joining: set[str]
     primary: int
     has_users: bool = False
+    #: writes that a majority has
+    acknowledged: set[Entry] = dataclasses.field(default_factory=set)
 
 
 class World:
     def __init__(self, replicas: int, parallel: bool = True) -> None:
-        self.stateful_set = StatefulSet("uid", "1", replicas, "shop", parallel)
+        self.stateful_set = StatefulSet("uid", "1", replicas, "shop", parallel, revision="r1")
         self.nodes: dict[int, Node] = {}
         self.sets: dict[str, ReplicaSet] = {}
         self.initiations = 0
+        self.clock = 0
+        self.revision = 1
+        #: revisions of the template in which no server ever starts
+        self.broken: set[int] = set()
+        #: whether somebody acts on what was true some time ago
+        self.outdated_look = False
+        #: which pods were replaced, in order
+        self.replaced: list[int] = []
+        #: how many members are declared: the others may leave, these never
+        self.declared = replicas
+        self.may_delete_claims = False
         self.scale(replicas)
 
+    def declare(self, members: int) -> None:
+        """What applying the manifests does: pods come at once, and go later."""
+        self.declared = members
+        self.scale(max(members, self.stateful_set.replicas))
+
     def scale(self, replicas: int) -> None:
-        self.stateful_set = dataclasses.replace(self.stateful_set, replicas=replicas)
+        self._change_set(replicas=replicas)
+        for ordinal, node in self.nodes.items():
+            if ordinal >= replicas and node.exists:
+                self.stop(ordinal)
+                node.exists = False
         if self.stateful_set.parallel:
             for ordinal in range(replicas):
-                self.nodes.setdefault(ordinal, Node())
+                self._come(ordinal)
         else:
-            self.nodes.setdefault(0, Node())
+            self._come(0)
+
+    def _come(self, ordinal: int) -> None:
+        node = self.nodes.setdefault(ordinal, Node(revision=self.revision))
+        if not node.exists:
+            # A new disk is known to be new: its server's 'not initialised' is believed at once.
+            node.starting = node.claim
+            node.exists = node.claim = True
+            node.revision = self.revision
+            node.running = node.revision not in self.broken
+
+    def change_template(self, broken: bool = False) -> None:
+        self.revision += 1
+        if broken:
+            self.broken.add(self.revision)
+        self._change_set(revision=f"r{self.revision}")
+
+    def undo_template(self) -> None:
+        """The template of before, whose revision has its old name again."""
+        self.revision -= 1
+        self._change_set(revision=f"r{self.revision}")
+
+    def _change_set(self, **changes: t.Any) -> None:
+        version = str(int(self.stateful_set.resource_version) + 1)
+        self.stateful_set = dataclasses.replace(self.stateful_set, resource_version=version, **changes)
 
     # What goes wrong.
 
@@ -93,13 +151,19 @@ class World:
 
     def start(self, ordinal: int) -> None:
         node = self.nodes[ordinal]
-        if not node.running:
+        if node.exists and not node.running and node.revision not in self.broken:
             node.running = node.starting = True
 
     def empty(self, ordinal: int) -> None:
         """The pod comes back with a new disk."""
         self.stop(ordinal)
-        self.nodes[ordinal] = Node(reachable=self.nodes[ordinal].reachable)
+        old = self.nodes[ordinal]
+        self.nodes[ordinal] = Node(
+            exists=old.exists,
+            reachable=old.reachable,
+            revision=old.revision,
+            running=old.exists and old.revision not in self.broken,
+        )
 
     def can_lose(self, ordinal: int) -> bool:
         """Whether a majority and a candidate keep their data when this member loses its own."""
@@ -107,7 +171,10 @@ class World:
             voters = [m for m in replica_set.config.members if m.votes and m.host not in replica_set.joining]
             kept = [m for m in voters if self.nodes[_ordinal(m)].synced and _ordinal(m) != ordinal]
             has_users = all(self.nodes[_ordinal(member)].has_users for member in kept)
-            return has_users and len(kept) * 2 > len(voters) and any(member.electable for member in kept)
+            # What was acknowledged is still on a majority without the disk that is lost.
+            known = [m for m in kept if replica_set.acknowledged <= set(self.nodes[_ordinal(m)].log)]
+            enough = len(kept) * 2 > len(voters) and len(known) * 2 > len(voters)
+            return has_users and enough and any(member.electable for member in known)
         return False
 
     def recreate(self, parallel: bool, forget: bool) -> None:
@@ -128,47 +195,64 @@ class World:
 
     def tick(self) -> None:
         """Pods start, elections are held, members catch up, joining members get their vote: a bit of each."""
+        self.clock += 1
         for node in self.nodes.values():
             if node.starting and node.synced:
                 node.state = SECONDARY
             node.starting = False
-        ordinals = sorted(self.nodes)
-        if ordinals and len(ordinals) < self.stateful_set.replicas and self.nodes[ordinals[-1]].running:
-            self.nodes[len(ordinals)] = Node()
-        for node in [node for _ordinal, node in sorted(self.nodes.items()) if not node.exists][:1]:
-            # A new disk is known to be new: its server's 'not initialised' is believed at once.
-            node.starting = node.claim
-            node.exists = node.claim = node.running = True
+        wanted = range(self.stateful_set.replicas)
+        missing = [o for o in wanted if o not in self.nodes or not self.nodes[o].exists]
+        if missing and (missing[0] == 0 or self.stateful_set.parallel or self.nodes[missing[0] - 1].running):
+            self._come(missing[0])
         for set_id, replica_set in self.sets.items():
             self._elect(set_id, replica_set)
             if replica_set.primary >= 0:
+                self._write(replica_set)
                 self._replicate(set_id, replica_set)
+                self._acknowledge(replica_set)
 
     def _elect(self, set_id: str, replica_set: ReplicaSet) -> None:
+        """Whoever is as far as a majority of voters that serve may win, the one with the highest priority does."""
         members = {o: m for o in self.nodes if (m := replica_set.config.member(host(o)))}
         live = [o for o in members if self._serves(o, set_id)]
         voters = [m for m in replica_set.config.members if m.votes and m.host not in replica_set.joining]
-        votes = sum(1 for o in live if members[o] in voters)
+        voting = [o for o in live if members[o] in voters]
         candidates = [o for o in live if members[o].electable and host(o) not in replica_set.joining]
-        if replica_set.primary in candidates and votes * 2 > len(voters):
+        if replica_set.primary in candidates and len(voting) * 2 > len(voters):
             return
         if replica_set.primary >= 0:
             self.nodes[replica_set.primary].state = SECONDARY
         replica_set.primary = -1
-        if candidates and votes * 2 > len(voters):
-            best = max(candidates, key=lambda ordinal: (members[ordinal].priority, -ordinal))
-            replica_set.primary = best
-            self.nodes[best].state = PRIMARY
-            replica_set.config = dataclasses.replace(replica_set.config, term=replica_set.config.term + 1)
+        fit = [
+            candidate
+            for candidate in candidates
+            if sum(1 for o in voting if self.nodes[o].newest <= self.nodes[candidate].newest) * 2 > len(voters)
+        ]
+        if fit:
+            best = max(fit, key=lambda ordinal: (members[ordinal].priority, -ordinal))
+            self._become_primary(replica_set, best)
+
+    def _become_primary(self, replica_set: ReplicaSet, ordinal: int) -> None:
+        node = self.nodes[ordinal]
+        lost = replica_set.acknowledged - set(node.log)
+        assert not lost, f"shop-{ordinal} becomes primary without acknowledged writes: {sorted(lost)}"
+        replica_set.primary, node.state, node.lagging = ordinal, PRIMARY, False
+        replica_set.config = dataclasses.replace(replica_set.config, term=replica_set.config.term + 1)
+
+    def _write(self, replica_set: ReplicaSet) -> None:
+        node = self.nodes[replica_set.primary]
+        node.log = (*node.log, (replica_set.config.term, self.clock))
 
     def _replicate(self, set_id: str, replica_set: ReplicaSet) -> None:
+        source = self.nodes[replica_set.primary]
         for ordinal, node in self.nodes.items():
             if ordinal == replica_set.primary or not node.running or not replica_set.config.member(host(ordinal)):
                 continue
             if not node.set_id:
                 node.set_id, node.state = set_id, "STARTUP2"
-            elif node.set_id == set_id:
+            elif node.set_id == set_id and not (node.lagging and node.synced):
                 node.state, node.has_users, node.synced = SECONDARY, replica_set.has_users, True
+                node.log = source.log
         for name in sorted(replica_set.joining):
             ordinal = int(name.split(".")[0].rpartition("-")[2])
             if self.nodes[ordinal].state == SECONDARY and self._majority(replica_set):
@@ -176,14 +260,24 @@ class World:
                 replica_set.config = dataclasses.replace(replica_set.config, version=replica_set.config.version + 1)
                 break
 
+    def _acknowledge(self, replica_set: ReplicaSet) -> None:
+        entry = self.nodes[replica_set.primary].newest
+        if self._on_majority(replica_set, replica_set.config, {entry}):
+            replica_set.acknowledged.update(self.nodes[replica_set.primary].log)
+
+    def _on_majority(self, replica_set: ReplicaSet, config: Config, entries: set[Entry]) -> bool:
+        voters = [m for m in config.members if m.votes and m.host not in replica_set.joining]
+        having = [m for m in voters if entries <= set(self.nodes[_ordinal(m)].log)]
+        return len(having) * 2 > len(voters)
+
     def _serves(self, ordinal: int, set_id: str) -> bool:
         node = self.nodes[ordinal]
         return node.running and not node.starting and node.set_id == set_id and node.state in (PRIMARY, SECONDARY)
 
-    def _majority(self, replica_set: ReplicaSet) -> bool:
-        voters = [m for m in replica_set.config.members if m.votes and m.host not in replica_set.joining]
-        set_id = replica_set.config.set_id
-        live = [o for o in self.nodes if self._serves(o, set_id) and replica_set.config.member(host(o)) in voters]
+    def _majority(self, replica_set: ReplicaSet, config: t.Optional[Config] = None) -> bool:
+        config = config or replica_set.config
+        voters = [m for m in config.members if m.votes and m.host not in replica_set.joining]
+        live = [o for o in self.nodes if self._serves(o, config.set_id) and config.member(host(o)) in voters]
         return len(live) * 2 > len(voters)
 
     # What an observer sees.
@@ -191,10 +285,20 @@ class World:
     def observe(self) -> Snapshot:
         return Snapshot(
             stateful_set=self.stateful_set,
-            pods={o: Pod(f"shop-{o}", running=node.running) for o, node in self._pods()},
+            pods={o: self._pod(o, node) for o, node in self._pods()},
             claims={o: (f"data-shop-{o}",) for o, node in sorted(self.nodes.items()) if node.claim},
             answers={o: self._answer(o) for o, node in self._pods()},
             root_user="root",
+        )
+
+    def _pod(self, ordinal: int, node: Node) -> Pod:
+        healthy = node.running and not node.starting
+        return Pod(
+            f"shop-{ordinal}",
+            uid=f"{ordinal}/{node.revision}",
+            running=node.running,
+            obstacle=None if healthy else "is not ready",
+            revision=f"r{node.revision}",
         )
 
     def _pods(self) -> list[tuple[int, Node]]:
@@ -226,7 +330,8 @@ class World:
         ordinal = int(member.host.split(".")[0].rpartition("-")[2])
         node = self.nodes[ordinal]
         alive = node.running and not node.starting and node.set_id == replica_set.config.set_id
-        return MemberStatus(member.host, node.state if alive else "(not reachable/healthy)", alive)
+        state = node.state if alive else "(not reachable/healthy)"
+        return MemberStatus(member.host, state, alive, optime=TICK * node.newest[1])
 
     # What a planner may do.
 
@@ -263,10 +368,7 @@ class World:
             raise NotYet("conflict")
         assert not self.stateful_set.recorded, "recorded twice"
         assert step.data["set_id"] in self.sets
-        version = str(int(self.stateful_set.resource_version) + 1)
-        self.stateful_set = dataclasses.replace(
-            self.stateful_set, recorded=step.data["set_id"], resource_version=version
-        )
+        self._change_set(recorded=step.data["set_id"])
 
     def _do_add(self, step: Step, seen: Snapshot) -> None:
         ordinal = step.data["ordinal"]
@@ -293,6 +395,64 @@ class World:
         if not step.data["options"].votes:
             replica_set.joining.discard(host(ordinal))
 
+    def _do_remove(self, step: Step, seen: Snapshot) -> None:
+        ordinal = step.data["ordinal"]
+        assert ordinal >= self.declared, "a declared member was removed"
+        replica_set = next(iter(self.sets.values()))
+        member = replica_set.config.member(host(ordinal))
+        if member and member.votes and self._serves(ordinal, replica_set.config.set_id) and not self.outdated_look:
+            away = [o for o in range(self.declared) if self._is_away(o, replica_set)]
+            assert not away, f"shop-{ordinal} was removed while {away} were away"
+
+        def edit(config: Config) -> Config:
+            left = tuple(member for member in config.members if member.host != host(ordinal))
+            return dataclasses.replace(config, members=left)
+
+        self._reconfigure(step, seen, edit)
+        replica_set.joining.discard(host(ordinal))
+
+    def _do_scale(self, step: Step, seen: Snapshot) -> None:
+        assert seen.stateful_set
+        if seen.stateful_set.resource_version != self.stateful_set.resource_version:
+            raise NotYet("conflict")
+        replicas = step.data["replicas"]
+        assert replicas >= self.declared, "pods of declared members were taken away"
+        for replica_set in self.sets.values():
+            left = [m.host for m in replica_set.config.members if _ordinal(m) >= replicas]
+            assert not left, f"the pods of members were taken away: {left}"
+        self.scale(replicas)
+        self._change_set(owed=True)
+
+    def _do_hand_back(self, _step: Step, _seen: Snapshot) -> None:
+        self._change_set(owed=False)
+
+    def _do_replace(self, step: Step, _seen: Snapshot) -> None:
+        ordinal = step.data["ordinal"]
+        node = self.nodes[ordinal]
+        if not node.exists or step.data["uid"] != f"{ordinal}/{node.revision}":
+            raise NotYet("it was replaced meanwhile")
+        assert f"r{node.revision}" != self.stateful_set.revision, "a new pod was replaced"
+        for replica_set in self.sets.values():
+            if self._serves(ordinal, replica_set.config.set_id) and not self.outdated_look:
+                candidates = [m for m in replica_set.config.members if m.electable]
+                assert replica_set.primary != ordinal or len(candidates) == 1, "the primary was taken away"
+                away = [o for o in range(self.declared) if o != ordinal and self._is_away(o, replica_set)]
+                assert not away, f"shop-{ordinal} was replaced while {away} were away"
+        self.stop(ordinal)
+        node.exists = False
+        self.replaced.append(ordinal)
+
+    def _is_away(self, ordinal: int, replica_set: ReplicaSet) -> bool:
+        member = replica_set.config.member(host(ordinal))
+        return bool(member and not self._serves(ordinal, replica_set.config.set_id))
+
+    def _do_delete_claim(self, step: Step, _seen: Snapshot) -> None:
+        ordinal = int(step.data["claim"].rpartition("-")[2])
+        assert self.may_delete_claims, "a claim was deleted without being asked to"
+        assert ordinal >= self.declared, "the claim of a declared member was deleted"
+        assert not self.nodes[ordinal].exists, "the claim of a running pod was deleted"
+        self.nodes[ordinal] = Node(exists=False, claim=False, running=False)
+
     def _do_settings(self, step: Step, seen: Snapshot) -> None:
         def edit(config: Config) -> Config:
             return dataclasses.replace(
@@ -317,10 +477,15 @@ class World:
         ]
         if replica_set.primary != step.data["ordinal"] or not others:
             raise NotYet("nobody can take over")
+        behind = self.nodes[replica_set.primary].newest[1] - self.nodes[step.data["to"]].newest[1]
+        assert behind <= 3 or self.outdated_look or step.data["to"] not in others, (
+            f"shop-{step.data['to']} is {behind} writes behind"
+        )
+        # The server lets somebody catch up first, and that one is as far as any.
+        to = step.data["to"] if step.data["to"] in others else others[0]
+        self.nodes[to].log = self.nodes[replica_set.primary].log
         self.nodes[replica_set.primary].state = SECONDARY
-        replica_set.primary = others[0]
-        self.nodes[others[0]].state = PRIMARY
-        replica_set.config = dataclasses.replace(replica_set.config, term=replica_set.config.term + 1)
+        self._become_primary(replica_set, to)
 
     def _reconfigure(self, step: Step, seen: Snapshot, edit: t.Callable[[Config], Config]) -> ReplicaSet:
         if seen.primary is None:
@@ -335,16 +500,21 @@ class World:
             raise NotYet("the configuration moved")
         after = dataclasses.replace(edit(before), version=before.version + 1)
         self._check(replica_set, before, after)
-        if not self._majority(replica_set):
+        # A voter that has just joined does not count until it has caught up.
+        counted = dataclasses.replace(after, members=tuple(m for m in after.members if before.member(m.host)))
+        if not self._majority(replica_set) or not self._majority(replica_set, counted):
             raise NotYet("no majority")
+        if not self._on_majority(replica_set, counted, replica_set.acknowledged):
+            raise NotYet("what was acknowledged is not yet on a majority of the new configuration")
         replica_set.config = after
         return replica_set
 
     def _check(self, replica_set: ReplicaSet, before: Config, after: Config) -> None:
         old = {member.host: member for member in before.members}
         moved = [m for m in after.members if m.votes != (old[m.host].votes if m.host in old else 0)]
-        assert len(moved) <= 1, "two voting members changed in one step"
-        assert {member.host for member in before.members} <= {member.host for member in after.members}
+        gone = [m for m in before.members if after.member(m.host) is None]
+        assert len([*moved, *(m for m in gone if m.votes)]) <= 1, "two voting members changed in one step"
+        assert all(_ordinal(member) >= self.declared for member in gone), "a declared member was left out"
         assert len({member.host for member in after.members}) == len(after.members), "a member twice"
         assert all(member.host == host(_ordinal(member)) for member in after.members), "not a stable name"
         assert 1 <= after.voters <= 7
@@ -357,7 +527,7 @@ class World:
             if member.host not in old:
                 node = self.nodes[_ordinal(member)]
                 assert node.set_id in ("", before.set_id), "a member of another set was added"
-        if moved and before.voters - len(replica_set.joining) > 1:
+        if moved and not self.outdated_look and before.voters - len(replica_set.joining) > 1:
             serving = [m for m in before.members if m.votes and self._serves(_ordinal(m), before.set_id)]
             assert len(serving) * 2 > before.voters, "a voting change without a majority that serves"
 
@@ -374,14 +544,3 @@ def _ordinal(member: MemberConfig) -> int:
 
 def _member(number: int, ordinal: int, options: MemberOptions) -> MemberConfig:
     return MemberConfig(number, host(ordinal), **dataclasses.asdict(options))
-
-
-ACTIONS = (
-    planner.INITIATE,
-    planner.CREATE_USER,
-    planner.RECORD,
-    planner.ADD,
-    planner.CHANGE,
-    planner.SETTINGS,
-    planner.STEP_DOWN,
-)

@@ -20,8 +20,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client imp
     NoAnswer,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import MemberOptions, Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._plan import ADD
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Kind, Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import ADD
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
 
 ROOT = Credentials("root", "secret")

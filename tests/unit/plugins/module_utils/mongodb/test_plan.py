@@ -290,6 +290,182 @@ def test_even_number_of_voters_is_a_warning() -> None:
     assert not Desired(3).warnings
 
 
+def sentences(desired: Desired, snapshot: Snapshot) -> list[str]:
+    found = plan(TARGET, desired, snapshot)
+    assert isinstance(found, Plan), found
+    return [step.sentence for step in found.steps]
+
+
+def test_the_whole_way_down() -> None:
+    """The primary moves to one that stays; then out of the configuration, highest ordinal first; then the pods."""
+    assert sentences(Desired(3), formed(5, primary=4)) == [
+        "let shop-4 step down for shop-0, which is 0 s behind",
+        f"take shop-4 ({host(4)}) out of the configuration",
+        f"take shop-3 ({host(3)}) out of the configuration",
+        "lower the StatefulSet shop from 5 to 3 replicas: shop-3, shop-4 go, and their claims are kept",
+        "hand the number of replicas back to whoever declared it for the StatefulSet shop",
+        "wait until these pods are gone: shop-3, shop-4",
+        "wait until all 3 members are PRIMARY or SECONDARY",
+    ]
+
+
+def test_claims_go_only_if_asked_and_last() -> None:
+    claims = {ordinal: (f"data-shop-{ordinal}",) for ordinal in range(3)}
+    left = formed(1, replicas=1, claims=claims)
+    assert steps(Desired(1), left) == []
+    assert steps(Desired(1, delete_claims=True), left) == ["delete_claim", "delete_claim", "wait"]
+
+
+def lost(members: int, *away: int) -> Snapshot:
+    """Members that nobody reaches, neither we nor the primary, which is the lowest of the others."""
+    its = config(members)
+    primary = next(ordinal for ordinal in range(members) if ordinal not in away)
+    answers = {
+        ordinal: Answer(Kind.UNREACHABLE, "it hangs")
+        if ordinal in away
+        else member("PRIMARY" if ordinal == primary else "SECONDARY", its, down=away)
+        for ordinal in range(members)
+    }
+    return seen(answers)
+
+
+def test_who_does_not_serve_leaves_first() -> None:
+    found = plan(TARGET, Desired(1), lost(3, 1))
+    assert isinstance(found, Plan)
+    assert [step.target for step in found.steps if step.action == "remove"] == ["shop-1", "shop-2"]
+    assert found.steps[0].action == "remove"
+
+
+def test_nobody_who_serves_leaves_while_one_that_stays_is_away() -> None:
+    told = sentences(Desired(3), lost(5, 1))
+    assert told[0].startswith("wait until all members that stay serve: shop-1 is (not reachable/healthy) (it hangs)")
+
+
+def test_a_minority_waits_for_a_primary_and_removes_nobody() -> None:
+    its = config(3)
+    answers = {0: member("SECONDARY", its, down=[1, 2]), 1: Answer(Kind.UNREACHABLE), 2: Answer(Kind.UNREACHABLE)}
+    assert sentences(Desired(1), seen(answers))[0].startswith("wait until a member is primary")
+
+
+def test_pods_stay_until_a_majority_knows_that_their_member_is_out() -> None:
+    now, before = config(3, version=9), config(3, version=8)
+    answers = {
+        0: member("PRIMARY", now),
+        1: member("SECONDARY", before),
+        2: member("SECONDARY", before),
+        3: Answer(Kind.REMOVED, config=before),
+    }
+    assert sentences(Desired(3), seen(answers))[0] == (
+        "wait until a majority has version 9 of the configuration: not yet shop-1, shop-2"
+    )
+    assert steps(Desired(3), seen({**answers, 1: member("SECONDARY", now)}))[0] == "scale"
+
+
+def of_revisions(snapshot: Snapshot, *revisions: str, newest: str = "new", **changes: t.Any) -> Snapshot:
+    assert snapshot.stateful_set
+    pods = {
+        ordinal: dataclasses.replace(snapshot.pods[ordinal], revision=revision)
+        for ordinal, revision in enumerate(revisions)
+    }
+    stateful_set = dataclasses.replace(snapshot.stateful_set, revision=newest, **changes)
+    return dataclasses.replace(snapshot, pods=pods, stateful_set=stateful_set)
+
+
+def test_a_rolling_change_takes_the_primary_last() -> None:
+    assert sentences(Desired(3), of_revisions(formed(3, primary=1), "old", "old", "old")) == [
+        "replace pod shop-2 (SECONDARY), which is of revision old, by one of new",
+        "wait until shop-2 serves and has caught up",
+        "replace pod shop-0 (SECONDARY), which is of revision old, by one of new",
+        "wait until shop-0 serves and has caught up",
+        "let shop-1 step down for shop-0, which is 0 s behind",
+        "replace pod shop-1 (PRIMARY), which is of revision old, by one of new",
+        "wait until all 3 members are PRIMARY or SECONDARY",
+    ]
+
+
+def test_only_old_pods_are_replaced() -> None:
+    assert steps(Desired(3), of_revisions(formed(3), "new", "new", "new")) == []
+    assert sentences(Desired(3), of_revisions(formed(3), "new", "old", "new"))[0].startswith("replace pod shop-1")
+    assert steps(Desired(3, replace_pods=False), of_revisions(formed(3), "new", "old", "new")) == []
+    found = plan(TARGET, Desired(3, replace_pods=False), of_revisions(formed(3), "new", "old", "new"))
+    assert "shop-1: of an older revision" in found.warnings[0]  # type: ignore[union-attr]
+
+
+def test_revisions_are_not_believed_before_the_controller_has_seen_the_template() -> None:
+    assert sentences(Desired(3), of_revisions(formed(3), "old", "old", "old", newest="old", settled=False)) == [
+        "wait until the controller has seen the newest version of StatefulSet shop"
+    ]
+
+
+def behind(snapshot: Snapshot, seconds: t.Mapping[int, float]) -> Snapshot:
+    newest = {host(ordinal): 100.0 - late for ordinal, late in seconds.items()}
+    answers = {
+        number: dataclasses.replace(
+            answer,
+            statuses=tuple(dataclasses.replace(each, optime=newest.get(each.host, 100.0)) for each in answer.statuses),
+        )
+        for number, answer in snapshot.answers.items()
+    }
+    return dataclasses.replace(snapshot, answers=answers)
+
+
+def test_a_member_that_lags_stops_the_rolling_change() -> None:
+    late = behind(of_revisions(formed(3), "old", "new", "old"), {1: 30})
+    assert sentences(Desired(3), late)[0] == (
+        "wait until the other members serve and are at most 10 s behind: shop-1 is 30 s behind"
+    )
+    assert sentences(Desired(3, lag_limit=40), late)[0].startswith("replace pod shop-2")
+
+
+def test_a_primary_steps_down_only_for_one_that_has_caught_up() -> None:
+    late = behind(of_revisions(formed(3), "old", "new", "new"), {1: 30, 2: 20})
+    assert sentences(Desired(3), late)[0].endswith("at most 10 s behind: shop-1 is 30 s behind; shop-2 is 20 s behind")
+    found = plan(TARGET, Desired(3), behind(of_revisions(formed(3), "old", "new", "new"), {1: 3}))
+    assert isinstance(found, Plan)
+    assert found.steps[0].action == "step_down"
+    assert found.steps[0].data["to"] == 2
+
+
+def test_a_member_that_is_behind_on_purpose_does_not_stop_anything() -> None:
+    members = tuple(
+        MemberConfig(o, host(o), **({"priority": 0.0, "hidden": True, "secondary_delay_secs": 60} if o == 1 else {}))
+        for o in range(3)
+    )
+    its = config(3, members=members)
+    answers = {o: member("PRIMARY" if not o else "SECONDARY", its) for o in range(3)}
+    desired = Desired(3, {1: MemberOptions(priority=0, hidden=True, secondary_delay_secs=60)})
+    late = behind(of_revisions(seen(answers), "new", "new", "old"), {1: 65})
+    assert steps(desired, late)[0] == "replace"
+    assert steps(desired, behind(late, {1: 75}))[0] == "wait"
+
+
+def test_an_only_member_is_replaced_with_a_word_on_what_it_costs() -> None:
+    [first, _wait] = sentences(Desired(1), of_revisions(formed(1), "old"))
+    assert "nothing is written until it is back" in first
+
+
+def test_a_stuck_pod_of_an_old_revision_is_replaced_before_anything_else() -> None:
+    """After a change that could not work was taken back."""
+    its = config(3)
+    answers = {
+        0: member("PRIMARY", its, down=[2]),
+        1: member("SECONDARY", its, down=[2]),
+        2: Answer(Kind.UNREACHABLE, "its pod waits to be restarted"),
+    }
+    found = of_revisions(seen(answers), "new", "new", "broken")
+    pods = {**found.pods, 2: dataclasses.replace(found.pods[2], obstacle="is not ready", uid="u2")}
+    found = dataclasses.replace(found, pods=pods)
+    told = plan(TARGET, Desired(3), found)
+    assert isinstance(told, Plan)
+    assert told.steps[0].action == "replace"
+    assert told.steps[0].data == {"ordinal": 2, "pod": "shop-2", "uid": "u2"}
+    assert [step.target for step in told.changes] == ["shop-2"]
+    # It may be only us who do not reach it.
+    healthy = {o: member("PRIMARY" if not o else "SECONDARY", its) for o in range(2)}
+    there = dataclasses.replace(found, answers={**healthy, 2: answers[2]})
+    assert "no server answers" not in sentences(Desired(3), there)[0]
+
+
 @pytest.mark.parametrize(
     ("snapshot", "members", "expected"),
     [
@@ -297,7 +473,6 @@ def test_even_number_of_voters_is_a_warning() -> None:
         (seen({0: Answer(Kind.REFUSED), 1: Answer(Kind.UNREACHABLE)}), 2, "The password in Secret prod/shop-root"),
         (seen({0: Answer(Kind.REFUSED)}, secret=False), 1, "There is no Secret shop-root in namespace prod"),
         (seen({0: Answer(Kind.STANDALONE)}), 1, "without --replSet"),
-        (seen({0: EMPTY}, recorded="", replicas=3), 1, "never left out"),
         (formed(3, recorded="id9"), 3, "id9"),
         (
             seen({0: member("PRIMARY", config(1)), 1: member("PRIMARY", config(1, "id2"))}, recorded=""),
@@ -305,12 +480,6 @@ def test_even_number_of_voters_is_a_warning() -> None:
             "more than one replica set",
         ),
         (seen({0: member("PRIMARY", config(1, set_name="rs0"))}), 1, "replica_set: rs0"),
-        (seen({0: member("PRIMARY", config(12))}, replicas=9), 9, "declare members: 10"),
-        (
-            seen({0: member("PRIMARY", config(1, members=(MemberConfig(0, host(0)), MemberConfig(1, host(10)))))}),
-            2,
-            "declare members: 11",
-        ),
         (
             seen({0: member("PRIMARY", config(1, members=(MemberConfig(0, "shop-0.shop:27017"),)))}),
             1,
@@ -359,8 +528,8 @@ def test_what_must_be_there_first() -> None:
 
 def option(ordinal: int, **given: t.Any) -> dict[str, t.Any]:
     defaults = {
-        "priority": 1.0,
-        "votes": 1,
+        "priority": None,
+        "votes": None,
         "hidden": False,
         "tags": {},
         "secondary_delay_secs": 0,
@@ -375,10 +544,10 @@ def option(ordinal: int, **given: t.Any) -> dict[str, t.Any]:
         (0, [], "members: expected 1 to 50"),
         (-3, [], "found -3"),
         (51, [], "found 51"),
-        (8, [], "at most 7 voting members"),
+        (9, [option(ordinal, votes=1) for ordinal in range(8)], "at most 7 voting members"),
         (3, [option(3)], "ordinal 3 is not a declared member"),
         (3, [option(1), option(1)], "given twice"),
-        (3, [option(1, votes=0)], "priority must be 0 where votes is 0"),
+        (3, [option(1, votes=0, priority=1.0)], "priority must be 0 where votes is 0"),
         (3, [option(1, hidden=True)], "priority must be 0 where hidden is true"),
         (3, [option(1, secondary_delay_secs=60)], "priority must be 0 where secondary_delay_secs is set"),
         (3, [option(1, build_indexes=False)], "priority must be 0 where build_indexes is false"),
@@ -390,19 +559,61 @@ def option(ordinal: int, **given: t.Any) -> dict[str, t.Any]:
 )
 def test_wrong_declarations_name_the_option(members: int, options: list[dict[str, t.Any]], expected: str) -> None:
     with pytest.raises(Failure, match=expected):
-        desired_of({"members": members, "member_options": options, "settings": None})
+        declared(members, options)
+
+
+def test_a_lag_limit_of_no_time_is_refused() -> None:
+    with pytest.raises(Failure, match="lag_limit: expected 1 second or more, found 0"):
+        declared(3, lag_limit=0)
+
+
+def declared(members: int, options: t.Sequence[dict[str, t.Any]] = (), **given: t.Any) -> Desired:
+    defaults = {
+        "settings": None,
+        "lag_limit": 10,
+        "replace_pods": True,
+        "template_changes": False,
+        "claims_when_scaled": "retain",
+    }
+    return desired_of({**defaults, "members": members, "member_options": list(options), **given})
+
+
+@pytest.mark.parametrize(
+    ("members", "options", "silent"),
+    [
+        (1, [], []),
+        (2, [], [1]),
+        (3, [], []),
+        (4, [], [3]),
+        (7, [], []),
+        (8, [], [7]),
+        (9, [], [7, 8]),
+        (4, [option(3, priority=2.0)], [2]),
+        (4, [option(3, tags={"use": "reports"})], [3]),
+        (4, [option(0, votes=0)], [0]),
+        (5, [option(0, votes=0)], [0, 4]),
+        # What is declared is left alone, and is even then.
+        (2, [option(0, votes=1), option(1, votes=1)], []),
+        # Somebody has to be primary.
+        (2, [option(0, priority=0.0)], []),
+    ],
+)
+def test_votes_that_nobody_declares_are_odd_and_seven_at_most(
+    members: int, options: list[dict[str, t.Any]], silent: list[int]
+) -> None:
+    found = declared(members, options)
+    assert [ordinal for ordinal in found.ordinals if not found.member(ordinal).votes] == silent
+    assert all(found.member(ordinal).priority == 0 for ordinal in silent)
 
 
 def test_a_declaration() -> None:
-    found = desired_of(
-        {
-            "members": 9,
-            "member_options": [
-                option(7, votes=0, priority=0.0),
-                option(8, votes=0, priority=0.0, tags={"use": "reports"}),
-            ],
-            "settings": {"chaining_allowed": False, "election_timeout_millis": None},
-        }
+    found = declared(
+        9,
+        [
+            option(7, votes=0, priority=0.0),
+            option(8, votes=0, priority=0.0, tags={"use": "reports"}),
+        ],
+        settings={"chaining_allowed": False, "election_timeout_millis": None},
     )
     assert found.voters == 7
     assert found.member(8).tags == (("use", "reports"),)

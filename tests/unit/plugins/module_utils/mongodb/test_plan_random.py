@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import os
 import typing as t
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +24,8 @@ from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.mongodb.s
 # A failing case is told by its draws; making it smaller takes minutes, and is asked for by hand.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
+# Histories of the longest test; `make simulate` asks for many more.
+HISTORIES = int(os.environ.get("STATEFUL_KUBE_HISTORIES", "250"))
 # Looks at a healthy cluster within which every plan must have come to its end.
 BOUND = 150
 
@@ -81,6 +86,7 @@ FAULTS = (
     "restart",
     "empty",
     "move_primary",
+    "lag",
     "other_acts",
     "other_looks",
 )
@@ -112,6 +118,8 @@ class Chaos:
         elif fault == "empty":
             if self.world.can_lose(ordinal):
                 self.world.empty(ordinal)
+        elif fault == "lag":
+            node.lagging = True
         elif fault == "move_primary":
             self.world.step_down()
             self.world.tick()
@@ -120,7 +128,9 @@ class Chaos:
         elif fault == "other_looks":
             # The second run looks now, and acts later, when this is no longer true.
             if self.stale is not None:
+                self.world.outdated_look = True
                 self._act_on(desired, self.stale)
+                self.world.outdated_look = False
             self.stale = self.world.observe()
 
     def _act_on(self, desired: Desired, seen: t.Any) -> None:
@@ -135,7 +145,7 @@ class Chaos:
         """The faults are over: everything runs and answers again."""
         for ordinal, node in self.world.nodes.items():
             self.world.start(ordinal)
-            node.reachable = True
+            node.reachable, node.lagging = True, False
 
 
 def chaotic_run(world: World, desired: Desired, data: st.DataObject) -> t.Union[Plan, Refusal]:
@@ -152,9 +162,14 @@ def assert_as_declared(world: World, desired: Desired) -> None:
     replica_set = next(iter(world.sets.values()))
     assert world.stateful_set.recorded == replica_set.config.set_id
     assert not replica_set.joining
+    assert len(replica_set.config.members) == desired.members
+    assert not world.stateful_set.owed
+    assert [o for o, node in sorted(world.nodes.items()) if node.exists] == list(desired.ordinals)
+    assert replica_set.acknowledged <= set(world.nodes[replica_set.primary].log), "acknowledged writes are missing"
     for ordinal in desired.ordinals:
         member = replica_set.config.member(host(ordinal))
         assert member, f"shop-{ordinal} is missing"
+        assert world.nodes[ordinal].revision == world.revision, f"shop-{ordinal} is old"
         assert not desired.member(ordinal).differs_from(member)
         assert world.nodes[ordinal].set_id == replica_set.config.set_id
     assert dict(desired.settings).items() <= dict(replica_set.config.settings).items()
@@ -175,7 +190,7 @@ def test_grows_and_changes_a_formed_set(data: st.DataObject, first: Desired) -> 
     world = World(first.members)
     converge(world, first)
     second = data.draw(desired_of(least=first.members))
-    world.scale(second.members)
+    world.declare(second.members)
     found = chaotic_run(world, second, data)
     assert isinstance(found, Plan), found
     assert_as_declared(world, second)
@@ -237,3 +252,49 @@ def test_a_redeployed_set_is_found_again(data: st.DataObject, members: int, para
         assert_as_declared(world, desired)
     if not forget or len(lost) < members:
         assert world.initiations == 1
+
+
+@settings(max_examples=HISTORIES, deadline=None, phases=PHASES)
+@given(st.data())
+def test_scales_up_and_down_and_updates_whatever_happens(data: st.DataObject) -> None:
+    """The simulation fails where an acknowledged write is lost, and where a member leaves in a wrong order."""
+    desired = data.draw(desired_of())
+    world = World(desired.members)
+    converge(world, desired)
+    for _change in range(data.draw(st.integers(1, 3))):
+        desired = data.draw(desired_of())
+        desired = dataclasses.replace(desired, delete_claims=data.draw(st.booleans()))
+        world.may_delete_claims = desired.delete_claims
+        if data.draw(st.booleans()):
+            world.change_template()
+        world.declare(desired.members)
+        found = chaotic_run(world, desired, data)
+        assert isinstance(found, Plan), found
+        assert_as_declared(world, desired)
+        left = [o for o, node in world.nodes.items() if node.claim and o >= desired.members]
+        assert not (left and desired.delete_claims), f"claims of {left} are left"
+    version, replaced = next(iter(world.sets.values())).config.version, len(world.replaced)
+    again = converge(world, desired)
+    assert isinstance(again, Plan)
+    assert again.steps == ()
+    assert (next(iter(world.sets.values())).config.version, len(world.replaced)) == (version, replaced)
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 5, 7])
+def test_a_template_that_cannot_work_takes_one_member_and_gives_it_back(members: int) -> None:
+    desired = Desired(members)
+    world = World(members)
+    converge(world, desired)
+    world.change_template(broken=True)
+    for _turn in range(30):
+        world.tick()
+        found = run_one(world, desired)
+        assert isinstance(found, Plan)
+    stuck = [ordinal for ordinal, node in world.nodes.items() if node.revision == world.revision]
+    assert stuck == world.replaced
+    assert len(stuck) == 1
+    assert not found.steps[0].change
+    world.undo_template()
+    assert isinstance(converge(world, desired), Plan)
+    assert world.replaced == stuck * 2, "other pods than the stuck one were replaced"
+    assert_as_declared(world, desired)

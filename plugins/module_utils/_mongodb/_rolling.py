@@ -1,0 +1,125 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""Pods of an older revision: replaced one by one, and the primary last, after it has stepped down. Pure."""
+
+from __future__ import annotations
+
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import ARBITER, Config, Kind
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import REPLACE
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._view import View
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
+
+
+class Rolling:
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.target = view.target
+        self.seen = view.seen
+        found = view.seen.stateful_set
+        self.revision = found.revision if found else ""
+        if view.desired.template_changes:
+            self.revision = "the new template"
+        self.settled = bool(found and found.settled)
+
+    @property
+    def old(self) -> list[int]:
+        """Members whose pod is of an older revision, the highest ordinal first. Who is to leave is none of them."""
+        return [
+            ordinal
+            for ordinal in sorted(self.view.desired.ordinals, reverse=True)
+            if (pod := self.seen.pods.get(ordinal))
+            and (pod.revision or self.revision) != self.revision
+            and not pod.deleting
+        ]
+
+    def warnings(self) -> tuple[str, ...]:
+        old = self.old
+        if self.view.desired.replace_pods or not old or not self.revision:
+            return ()
+        names = ", ".join(self.target.pod(ordinal) for ordinal in sorted(old))
+        return (
+            f"{names}: of an older revision of the StatefulSet, and replace_pods is false, so they stay as they are.",
+        )
+
+    def stuck(self) -> list[Step]:
+        """Old pods in which no server runs: replaced at once, because there is nothing to lose and much to win.
+
+        A change that can never work is left behind so, too: after it was taken back only its own pods are old.
+        """
+        if not self._may():
+            return []
+        return [self._replace(ordinal, "in which no server answers") for ordinal in self.old if self._is_stuck(ordinal)]
+
+    def steps(self, config: Config) -> list[Step]:
+        if not self._may():
+            return [] if self.settled or not self.view.desired.replace_pods else self._unsettled()
+        steps: list[Step] = []
+        primary = self.seen.primary
+        old = [ordinal for ordinal in self.old if not self._is_stuck(ordinal)]
+        for ordinal in [*(o for o in old if o != primary), *(o for o in old if o == primary)]:
+            member = self.view.member(config, ordinal)
+            state = self.seen.answer(ordinal).state or "no member yet"
+            if not steps:
+                steps += self._others_are_well(config, ordinal)
+            else:
+                before = steps[-1].target
+                steps.append(self.view.wait(f"wait until {before} serves and has caught up"))
+            if ordinal == primary and member:
+                if any(each.electable and each.host != member.host for each in config.members):
+                    steps.append(self._step_down(config, ordinal))
+                else:
+                    state = "PRIMARY, and the only member that can be: nothing is written until it is back"
+            steps.append(self._replace(ordinal, state))
+        return steps
+
+    def _may(self) -> bool:
+        return bool(self.settled and self.revision and self.view.desired.replace_pods)
+
+    def _unsettled(self) -> list[Step]:
+        return [
+            self.view.wait(f"wait until the controller has seen the newest version of StatefulSet {self.target.name}")
+        ]
+
+    def _is_stuck(self, ordinal: int) -> bool:
+        pod, status = self.view.pod(ordinal), self.view.status(ordinal)
+        if pod.ready or pod.deleting or self.seen.answer(ordinal).kind is not Kind.UNREACHABLE:
+            return False
+        # It may be only us who do not reach it.
+        return not (status and status.healthy)
+
+    def _others_are_well(self, config: Config, ordinal: int) -> list[Step]:
+        """No other member is away, joining or behind: a second one that is missing could be one too many."""
+        others = [
+            other
+            for other in self.view.desired.ordinals
+            if other != ordinal and self.view.member(config, other) and other != self.seen.primary
+        ]
+        missing = self.view.not_serving(config, others)
+        late = [
+            f"{self.target.pod(other)} is {behind:.0f} s behind" if behind is not None else f"{self.target.pod(other)}"
+            for other in others
+            if self.seen.answer(other).state != ARBITER and self.view.lags(other)
+            for behind in [self.view.behind(other)]
+        ]
+        votes = self.view.votes_missing(config) if self.view.serves(ordinal) else ""
+        why = missing or "; ".join(late) or votes
+        if not why:
+            return []
+        limit = f"{self.view.desired.lag_limit:g} s"
+        return [self.view.wait(f"wait until the other members serve and are at most {limit} behind: {why}")]
+
+    def _step_down(self, config: Config, ordinal: int) -> Step:
+        return self.view.move_primary(config, [o for o in self.view.desired.ordinals if o != ordinal])
+
+    def _replace(self, ordinal: int, state: str) -> Step:
+        pod = self.view.pod(ordinal)
+        return Step(
+            REPLACE,
+            pod.name,
+            f"replace pod {pod.name} ({state}), which is of revision {pod.revision}, by one of {self.revision}",
+            data={"ordinal": ordinal, "pod": pod.name, "uid": pod.uid},
+        )
