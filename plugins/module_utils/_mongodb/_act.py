@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
@@ -33,6 +34,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._managed i
 CATCH_UP = 10
 STAY_OUT = 60
 STAND_BACK = 10
+# Seconds that members may take to replicate from another one.
+FOLLOWS_WITHIN = 3.0
 
 # Answers that another look, a little later, may not get any more.
 TRANSIENT = (
@@ -177,18 +180,45 @@ def _step_down(observer: Observer, step: Step, seen: Snapshot) -> None:
         raise NotYet(f"{step.target} is not the primary any more")
     to: int = step.data["to"]
     others = [ordinal for ordinal in observer.links if ordinal not in (step.data["ordinal"], to)]
+    # It may have stepped down itself a moment ago. Should this run be killed, all of this ends by itself.
+    _freeze(observer, to, 0)
+    _follow(observer, others, observer.target.host(to, seen))
     for ordinal in others:
-        # Whoever does not answer is no candidate either. It ends by itself, should this run be killed.
-        with contextlib.suppress(CommandError, NoAnswer, NotYet):
-            _link_client(observer, ordinal, login=True).command("replSetFreeze", STAND_BACK)
+        _freeze(observer, ordinal, STAND_BACK)
     # A server that steps down may close its connections before it answers: the next look tells.
     with contextlib.suppress(NoAnswer):
         client.command("replSetStepDown", STAY_OUT, secondaryCatchUpPeriodSecs=CATCH_UP, seconds=_client.CHANGE_TIMEOUT)
     with contextlib.suppress(CommandError, NoAnswer, NotYet):
         _link_client(observer, to, login=True).command("replSetStepUp")
     for ordinal in others:
+        _freeze(observer, ordinal, 0)
+
+
+def _follow(observer: Observer, ordinals: t.Sequence[int], host: str) -> None:
+    """Let members replicate from who is to be primary: after an election they look for a source for a second or more.
+
+    Without one that follows, the new primary has no majority for its first writes. It is only for speed, so whoever
+    cannot is left alone.
+    """
+    told = []
+    for ordinal in ordinals:
         with contextlib.suppress(CommandError, NoAnswer, NotYet):
-            _link_client(observer, ordinal, login=True).command("replSetFreeze", 0)
+            _link_client(observer, ordinal, login=True).command("replSetSyncFrom", host)
+            told.append(ordinal)
+    until = time.monotonic() + FOLLOWS_WITHIN
+    while told and time.monotonic() < until:
+        with contextlib.suppress(CommandError, NoAnswer, NotYet):
+            status = _link_client(observer, told[0], login=True).command("replSetGetStatus")
+            if status.get("syncSourceHost") == host:
+                told.pop(0)
+                continue
+        time.sleep(0.05)
+
+
+def _freeze(observer: Observer, ordinal: int, seconds: int) -> None:
+    """For so long a member does not stand for election. One that does not answer is no candidate either."""
+    with contextlib.suppress(CommandError, NoAnswer, NotYet):
+        _link_client(observer, ordinal, login=True).command("replSetFreeze", seconds)
 
 
 def _replace(observer: Observer, step: Step, seen: Snapshot) -> None:

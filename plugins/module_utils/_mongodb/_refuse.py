@@ -45,6 +45,33 @@ def _said(answer: Answer) -> str:
     return f"is {answer.kind.value}" if not answer.detail else f"is {answer.kind.value} ({answer.detail})"
 
 
+def without_majority(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[str]:
+    """Why members cannot leave while most of those that vote do not answer, or None.
+
+    It may pass: this is for who has waited for a while.
+    """
+    config = seen.config
+    if config is None or seen.primary is not None or seen.stateful_set is None:
+        return None
+    if seen.stateful_set.replicas <= desired.members and not _leaving(target, desired, seen, config):
+        return None
+    voters = [target.ordinal(member.host, seen) for member in config.members if member.votes]
+    there = [ordinal for ordinal in voters if ordinal is not None and seen.answer(ordinal).serves]
+    if len(there) * 2 > len(voters):
+        return None
+    away = [target.pod(ordinal) for ordinal in voters if ordinal is not None and ordinal not in there]
+    return (
+        f"{len(there)} of {len(voters)} voting members answer, which is no majority: no member can become primary, "
+        f"and none can be taken out of the configuration safely. Nothing was changed. Seen: "
+        f"{'; '.join(evidence(target, seen))}. What you can do: bring {', '.join(away)} back and run again; or, if "
+        "they are lost for good, see with stateful.kube.mongodb_repair who has the newest data, and decide there."
+    )
+
+
+def _leaving(target: Target, desired: Desired, seen: Snapshot, config: Config) -> bool:
+    return any(target.ordinal(member.host, seen) not in desired.ordinals for member in config.members)
+
+
 def _standalone(target: Target, _desired: Desired, seen: Snapshot) -> t.Optional[Refusal]:
     found = [target.pod(ordinal) for ordinal in seen.of_kind(Kind.STANDALONE)]
     if not found:

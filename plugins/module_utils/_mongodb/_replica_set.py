@@ -11,32 +11,26 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import act
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Asking
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Desired
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import facts
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._plan import plan, waiting_for
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import without_majority
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 
-# Seconds between two looks at members: short at first, because an election is over in a moment.
-FIRST_PAUSE = 0.05
-SLOWER = 1.3
+# Seconds for which a majority must have been away before a run that is to take members out gives up: more than an
+# election takes, and less than whoever has lost members for good wants to wait.
+PATIENCE = 25.0
 
 
-class ReplicaSet(Operation[Snapshot]):
+class ReplicaSet(Asking):
     def __init__(self, observer: Observer, desired: Desired, wait_timeout: float) -> None:
-        self.title = f"{observer.target.namespace}/{observer.target.name}"
-        self.wait_timeout = wait_timeout
-        self.lock = Lease(observer.cluster, observer.target.namespace, observer.target.name)
-        self._observer = observer
-        self._target = observer.target
+        super().__init__(observer, wait_timeout)
         self._desired = desired
-        self._pause = FIRST_PAUSE
         self._looked: t.Optional[Snapshot] = None
         self._first = True
+        self._lost_since: t.Optional[float] = None
 
     def observe(self) -> Snapshot:
         if self._first:
@@ -45,7 +39,7 @@ class ReplicaSet(Operation[Snapshot]):
             noted = self._observer.recall()
             if noted and self._fulfilled(noted):
                 return noted
-        self._looked = self._observer.observe()
+        self._looked = super().observe()
         return self._looked
 
     def remember(self) -> None:
@@ -60,26 +54,13 @@ class ReplicaSet(Operation[Snapshot]):
     def plan(self, observed: Snapshot) -> t.Union[Plan, Refusal]:
         return plan(self._target, self._desired, observed)
 
-    def act(self, steps: t.Sequence[Step], observed: Snapshot) -> None:
-        for step in steps:
-            act(self._observer, step, observed)
-        self._pause = FIRST_PAUSE
-
-    def facts(self, observed: Snapshot) -> dict[str, t.Any]:
-        return facts(self._target, observed, time.time())
-
     def hopeless(self, observed: Snapshot) -> t.Optional[str]:
         missing = waiting_for(self._target, self._desired, observed)
-        return f"{missing[0].upper()}{missing[1:]}." if missing else None
-
-    def blocked_by(self, observed: Snapshot) -> t.Sequence[str]:
-        if not self._observer.selector:
-            return ()
-        return diagnose(
-            self._observer.cluster, self._target.namespace, self._observer.selector, owners=(self._target.name,)
-        )
-
-    def pause(self, seconds: float) -> None:
-        """Pods are watched; members are asked again soon, and less often the longer nothing happens."""
-        self._observer.pause(min(seconds, self._pause))
-        self._pause = min(seconds, self._pause * SLOWER)
+        if missing:
+            return f"{missing[0].upper()}{missing[1:]}."
+        lost = without_majority(self._target, self._desired, observed)
+        if lost is None:
+            self._lost_since = None
+            return None
+        self._lost_since = self._lost_since or time.monotonic()
+        return lost if time.monotonic() - self._lost_since > PATIENCE else None

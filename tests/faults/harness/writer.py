@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 import typing as t
@@ -47,6 +48,8 @@ class Writer:
         self._session: t.Optional[Session] = None
         self._broken: t.Optional[BaseException] = None
         self.acknowledged = 0
+        #: when each write was acknowledged, by the ledger's clock
+        self.times: list[float] = []
         #: when writing ended, by the ledger's clock
         self.ended = 0.0
         #: why the last attempt failed
@@ -82,6 +85,11 @@ class Writer:
                 )
             time.sleep(0.02)
 
+    def gaps(self, since: int, longer_than: float = 0.0) -> list[float]:
+        """Seconds between two acknowledgements, from the one before the ``since``-th write to now."""
+        times = self.times[max(0, since - 1) :]
+        return [after - before for before, after in itertools.pairwise(times) if after - before > longer_than]
+
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
@@ -96,6 +104,7 @@ class Writer:
                     self._stop.wait(AGAIN)
                 else:
                     self._ledger.acknowledge(number)
+                    self.times.append(self._ledger.now())
                     self.acknowledged += 1
                     self._stop.wait(PACE)
         except BaseException as problem:

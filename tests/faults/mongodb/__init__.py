@@ -9,6 +9,8 @@ from __future__ import annotations
 from harness.trial import Scenario
 from mongodb.empty_disk import empty_disk
 from mongodb.interrupted import interrupted
+from mongodb.rolling import changes, primary_lost, restart, switchover
+from mongodb.scaling import grows, loses_members, shrinks
 from mongodb.two_runs import two_runs
 from mongodb.unresolvable import unresolvable
 
@@ -18,5 +20,13 @@ SCENARIOS = {
     # The integration target mongodb_replica_set has a pair of its own.
     2: Scenario("two runs at the same moment", two_runs, in_short=False),
     3: Scenario("pod 0, the primary, comes back with an empty disk", empty_disk),
+    4: Scenario("it grows from 1 to 9 members, and shrinks again", grows, in_short=False),
+    5: Scenario("it shrinks while the primary is a member that leaves", shrinks),
+    6: Scenario("it is to shrink while one member hangs, and while two do", loses_members, in_short=False),
     9: Scenario("the tool is killed, or loses its API server, between any two steps", interrupted),
+    10: Scenario("a rolling change beside a member that lags, and one that never works", changes, in_short=False),
+    # No faults of the list that these numbers come from, and worth their figures.
+    26: Scenario("a switchover", switchover, in_short=False),
+    27: Scenario("every pod is replaced", restart, in_short=False),
+    28: Scenario("the primary is lost", primary_lost, in_short=False),
 }

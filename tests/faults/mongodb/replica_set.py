@@ -46,10 +46,21 @@ class ReplicaSet(Application):
         rb"[\x01\x02\x03\x10\x12](replSetInitiate|createUser|replSetReconfig|replSetStepDown)\x00"  # BSON elements
     )
 
-    def __init__(self, api: Cluster, namespace: str, persistent: bool = False, storage_class: str = "") -> None:
+    def __init__(
+        self,
+        api: Cluster,
+        namespace: str,
+        persistent: bool = False,
+        storage_class: str = "",
+        members: int = MEMBERS,
+        **variables: t.Any,
+    ) -> None:
         super().__init__(api, namespace)
         self._persistent = persistent
         self._storage_class = storage_class
+        #: how many there are, or are to be; a scenario that scales changes it
+        self.members = members
+        self._variables = variables
         self._last = 0
 
     def variables(self) -> dict[str, t.Any]:
@@ -59,15 +70,16 @@ class ReplicaSet(Application):
         return {
             "mongodb_name": NAME,
             "mongodb_namespace": self.namespace,
-            "mongodb_members": MEMBERS,
+            "mongodb_members": self.members,
             **storage,
+            **self._variables,
         }
 
     # What the harness asks.
 
     def connect(self) -> Session:
         said = []
-        for ordinal in sorted(range(MEMBERS), key=lambda ordinal: ordinal != self._last):
+        for ordinal in sorted(range(max(self.members, self._last + 1)), key=lambda ordinal: ordinal != self._last):
             session: t.Optional[Session] = None
             try:
                 login = self._login()  # it may fail, and nobody would close a tunnel that was opened before
@@ -75,9 +87,9 @@ class ReplicaSet(Application):
                 if session.takes_writes():
                     self._last = ordinal
                     return session
-                said.append(f"{PODS[ordinal]} is not primary")
+                said.append(f"{pod_of(ordinal)} is not primary")
             except Problem as problem:
-                said.append(f"{PODS[ordinal]}: {_brief(problem)}")
+                said.append(f"{pod_of(ordinal)}: {_brief(problem)}")
             if session:
                 session.close()
         raise NotWritten("; ".join(said))
@@ -88,7 +100,7 @@ class ReplicaSet(Application):
 
     def counts(self) -> dict[str, int]:
         found = {}
-        for ordinal, pod in enumerate(PODS):
+        for ordinal, pod in self._pods():
             with self.member(ordinal) as client:
                 collection = client["faults"]["numbers"].with_options(
                     read_preference=pymongo.ReadPreference.SECONDARY_PREFERRED
@@ -98,7 +110,7 @@ class ReplicaSet(Application):
 
     def identities(self) -> dict[str, str]:
         found = {}
-        for ordinal, pod in enumerate(PODS):
+        for ordinal, pod in self._pods():
             with self.member(ordinal) as client:
                 config = client.admin.command("replSetGetConfig")["config"]
                 found[pod] = str(config["settings"]["replicaSetId"])
@@ -124,18 +136,23 @@ class ReplicaSet(Application):
             return t.cast("dict[str, t.Any]", client.admin.command("replSetGetConfig")["config"])
 
     def primary(self) -> t.Optional[int]:
-        for ordinal in range(MEMBERS):
+        for ordinal in range(max(self.members, self._last + 1)):
             with contextlib.suppress(*Problem), self.member(ordinal) as client:
                 if client.admin.command("hello")["isWritablePrimary"]:
                     return ordinal
         return None
+
+    def failpoint(self, ordinal: int, name: str, mode: str) -> None:
+        """Let a member's server misbehave, which it does for whoever has started it with enableTestCommands."""
+        with self.member(ordinal) as client:
+            client.admin.command("configureFailPoint", name, mode=mode)
 
     def make_primary(self, ordinal: int) -> None:
         """Let every other member step down until it is this one."""
         until = time.monotonic() + 120
         while (found := self.primary()) != ordinal:
             if time.monotonic() > until:
-                raise Failed(f"{PODS[ordinal]} does not become primary.")
+                raise Failed(f"{pod_of(ordinal)} does not become primary.")
             if found is not None:
                 with contextlib.suppress(*Problem), self.member(found) as client:
                     client.admin.command("replSetStepDown", 20, secondaryCatchUpPeriodSecs=10)
@@ -158,7 +175,7 @@ class ReplicaSet(Application):
     def validate(self) -> list[str]:
         """What mongod's own validation finds wrong in any collection of any member."""
         wrong = []
-        for ordinal, pod in enumerate(PODS):
+        for ordinal, pod in self._pods():
             with self.member(ordinal) as client:
                 names = [(base, each) for base in ("admin", "faults") for each in client[base].list_collection_names()]
                 for base, name in names:
@@ -189,7 +206,10 @@ class ReplicaSet(Application):
             yield client
 
     def _tunnel(self, ordinal: int) -> Tunnel:
-        return Tunnel(self.api, self.namespace, PODS[ordinal], 27017)
+        return Tunnel(self.api, self.namespace, pod_of(ordinal), 27017)
+
+    def _pods(self) -> list[tuple[int, str]]:
+        return [(ordinal, pod_of(ordinal)) for ordinal in range(self.members)]
 
     def _login(self) -> dict[str, str]:
         secret = self.api.get("v1", "Secret", f"{NAME}-root", self.namespace)
@@ -228,6 +248,10 @@ class Session:
         with contextlib.suppress(Exception):
             self.client.close()
         self._tunnel.close()
+
+
+def pod_of(ordinal: int) -> str:
+    return f"{NAME}-{ordinal}"
 
 
 def _numbers(client: Client) -> pymongo.collection.Collection[dict[str, t.Any]]:

@@ -45,6 +45,7 @@ ACTIONS = {
     # No driver: a run that has nothing to do gets along without.
     "mongodb_replica_set": (PLAIN, "concurrent http ssl"),
     "mongodb_replica_set_info": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
+    "mongodb_switchover": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
     "objects_info": (PLAIN, "http ssl"),
     "persistent_volumes": (PLAIN, "concurrent http ssl"),
     "pod_exec": (PLAIN, "http ssl"),
@@ -64,6 +65,7 @@ IMPORTED_MODULES = {
     "manifests": ("", "concurrent ssl"),
     "mongodb_replica_set": ("", "concurrent ssl"),
     "mongodb_replica_set_info": ("", "concurrent ssl"),
+    "mongodb_switchover": ("", "concurrent ssl"),
     "objects_info": ("", "ssl"),
     "persistent_volumes": ("", "ssl"),
     "pod_exec": ("", "ssl"),
