@@ -178,7 +178,7 @@ class _Carrier:
         elif channel == DATA:
             self._back += data
         else:
-            self._error = data.decode("utf-8", "replace").strip()
+            self._error = _plainly(data.decode("utf-8", "replace").strip())
             return False
         return True
 
@@ -203,3 +203,8 @@ def _ready(
 def _hang_up(end: socket.socket) -> None:
     with contextlib.suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
+
+
+def _plainly(error: str) -> str:
+    """What a container runtime says of a port on which nobody listens is half a page of its own paths."""
+    return "nothing listens on that port in the pod" if "connection refused" in error else error

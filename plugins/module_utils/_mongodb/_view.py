@@ -42,9 +42,12 @@ class View:
         return next((status for status in self.statuses if status.host == host), None)
 
     def serves(self, ordinal: int) -> bool:
-        """By the primary's word and its own: of a member that was just lost, the primary's is an old one."""
+        """By the primary's word and its own: of a member that was just lost, the primary's is an old one.
+
+        One whose pod was told to end answers for a while yet, and is as good as gone.
+        """
         status = self.status(ordinal)
-        return bool(status and status.serves and self.seen.answer(ordinal).serves)
+        return bool(status and status.serves and self.seen.answer(ordinal).serves and not self.pod(ordinal).deleting)
 
     def behind(self, ordinal: int) -> t.Optional[float]:
         """Seconds behind the primary, less the delay that is asked of it; None where that is not known."""
@@ -108,6 +111,8 @@ class View:
     def _why(self, ordinal: int) -> str:
         name, answer, status = self.target.pod(ordinal), self.seen.answer(ordinal), self.status(ordinal)
         state = status.state if status else "not seen by the primary"
+        if self.pod(ordinal).deleting:
+            return f"{name} is going, to be made again"
         if status and status.serves:
             state = f"{state} by the primary's last heartbeat only"
         reasons = ["its disk is empty"] if answer.kind is Kind.UNINITIALISED else []

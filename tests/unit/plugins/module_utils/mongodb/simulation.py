@@ -52,6 +52,8 @@ class Node:
     reachable: bool = True
     #: it runs since a moment only, and has not read its disk yet
     starting: bool = False
+    #: it was told to end, and serves on for a while
+    going: bool = False
     #: it serves, and takes no writes from the primary
     lagging: bool = False
     revision: int = 1
@@ -107,9 +109,7 @@ class World:
     def scale(self, replicas: int) -> None:
         self._change_set(replicas=replicas)
         for ordinal, node in self.nodes.items():
-            if ordinal >= replicas and node.exists:
-                self.stop(ordinal)
-                node.exists = False
+            node.going = node.going or (ordinal >= replicas and node.exists)
         if self.stateful_set.parallel:
             for ordinal in range(replicas):
                 self._come(ordinal)
@@ -160,6 +160,7 @@ class World:
         old = self.nodes[ordinal]
         self.nodes[ordinal] = Node(
             exists=old.exists,
+            going=old.going,
             reachable=old.reachable,
             revision=old.revision,
             running=old.exists and old.revision not in self.broken,
@@ -196,6 +197,10 @@ class World:
     def tick(self) -> None:
         """Pods start, elections are held, members catch up, joining members get their vote: a bit of each."""
         self.clock += 1
+        for ordinal, node in self.nodes.items():
+            if node.going or (node.exists and ordinal >= self.stateful_set.replicas):
+                self.stop(ordinal)
+                node.going = node.exists = False
         for node in self.nodes.values():
             if node.starting and node.synced:
                 node.state = SECONDARY
@@ -299,6 +304,7 @@ class World:
             running=node.running,
             obstacle=None if healthy else "is not ready",
             revision=f"r{node.revision}",
+            deleting=node.going,
         )
 
     def _pods(self) -> list[tuple[int, Node]]:
@@ -429,7 +435,7 @@ class World:
     def _do_replace(self, step: Step, _seen: Snapshot) -> None:
         ordinal = step.data["ordinal"]
         node = self.nodes[ordinal]
-        if not node.exists or step.data["uid"] != f"{ordinal}/{node.revision}":
+        if not node.exists or node.going or step.data["uid"] != f"{ordinal}/{node.revision}":
             raise NotYet("it was replaced meanwhile")
         assert f"r{node.revision}" != self.stateful_set.revision, "a new pod was replaced"
         for replica_set in self.sets.values():
@@ -438,13 +444,12 @@ class World:
                 assert replica_set.primary != ordinal or len(candidates) == 1, "the primary was taken away"
                 away = [o for o in range(self.declared) if o != ordinal and self._is_away(o, replica_set)]
                 assert not away, f"shop-{ordinal} was replaced while {away} were away"
-        self.stop(ordinal)
-        node.exists = False
+        node.going = True
         self.replaced.append(ordinal)
 
     def _is_away(self, ordinal: int, replica_set: ReplicaSet) -> bool:
         member = replica_set.config.member(host(ordinal))
-        return bool(member and not self._serves(ordinal, replica_set.config.set_id))
+        return bool(member and (self.nodes[ordinal].going or not self._serves(ordinal, replica_set.config.set_id)))
 
     def _do_delete_claim(self, step: Step, _seen: Snapshot) -> None:
         ordinal = int(step.data["claim"].rpartition("-")[2])
