@@ -9,6 +9,7 @@ from __future__ import annotations
 from harness.trial import Scenario
 from mongodb.empty_disk import empty_disk
 from mongodb.interrupted import interrupted
+from mongodb.killed_operations import killed_operations
 from mongodb.rolling import changes, primary_lost, restart, switchover
 from mongodb.scaling import grows, loses_members, shrinks
 from mongodb.two_runs import two_runs
@@ -29,4 +30,5 @@ SCENARIOS = {
     26: Scenario("a switchover", switchover, in_short=False),
     27: Scenario("every pod is replaced", restart, in_short=False),
     28: Scenario("the primary is lost", primary_lost, in_short=False),
+    29: Scenario("the tool is killed while a set shrinks and gets other pods", killed_operations, in_short=False),
 }

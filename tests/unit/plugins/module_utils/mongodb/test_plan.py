@@ -20,6 +20,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired im
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import facts, problems
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._plan import plan, waiting_for
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import without_majority
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     Answer,
     Config,
@@ -648,3 +649,17 @@ def test_lag_is_taken_from_the_members_own_word_where_that_is_newer() -> None:
 def test_facts_of_nothing() -> None:
     assert facts(TARGET, Snapshot(), 0.0)["members"] == []
     assert "no StatefulSet" in problems(TARGET, Snapshot(), 0.0)[0]
+
+
+def test_a_majority_that_is_away_is_no_reason_to_give_up_but_for_who_takes_members_out() -> None:
+    its = config(3)
+    answers = {0: member("SECONDARY", its, down=[1, 2]), 1: Answer(Kind.UNREACHABLE), 2: Answer(Kind.UNREACHABLE)}
+    told = without_majority(TARGET, Desired(1), seen(answers))
+    assert told
+    assert told.startswith("1 of 3 voting members answer")
+    assert "bring shop-1, shop-2 back" in told
+    assert without_majority(TARGET, Desired(3), seen(answers)) is None
+    # Two of three may still be electing one.
+    two = {**answers, 1: member("SECONDARY", its, down=[2])}
+    assert without_majority(TARGET, Desired(1), seen(two)) is None
+    assert without_majority(TARGET, Desired(1), formed(3)) is None
