@@ -45,6 +45,8 @@ TRANSIENT = (
     _client.INCOMPATIBLE_CONFIG,
     _client.CONFIGURATION_IN_PROGRESS,
     _client.CONFIGURATION_NOT_COMMITTED,
+    _client.CONFLICTING_OPERATION,
+    _client.EXCEEDED_TIME_LIMIT,
     *_client.NOT_PRIMARY,
 )
 
@@ -185,13 +187,17 @@ def _step_down(observer: Observer, step: Step, seen: Snapshot) -> None:
     _follow(observer, others, observer.target.host(to, seen))
     for ordinal in others:
         _freeze(observer, ordinal, STAND_BACK)
-    # A server that steps down may close its connections before it answers: the next look tells.
-    with contextlib.suppress(NoAnswer):
-        client.command("replSetStepDown", STAY_OUT, secondaryCatchUpPeriodSecs=CATCH_UP, seconds=_client.CHANGE_TIMEOUT)
-    with contextlib.suppress(CommandError, NoAnswer, NotYet):
-        _link_client(observer, to, login=True).command("replSetStepUp")
-    for ordinal in others:
-        _freeze(observer, ordinal, 0)
+    try:
+        # A server that steps down may close its connections before it answers: the next look tells.
+        with contextlib.suppress(NoAnswer):
+            client.command(
+                "replSetStepDown", STAY_OUT, secondaryCatchUpPeriodSecs=CATCH_UP, seconds=_client.CHANGE_TIMEOUT
+            )
+        with contextlib.suppress(CommandError, NoAnswer, NotYet):
+            _link_client(observer, to, login=True).command("replSetStepUp")
+    finally:
+        for ordinal in others:
+            _freeze(observer, ordinal, 0)
 
 
 def _follow(observer: Observer, ordinals: t.Sequence[int], host: str) -> None:

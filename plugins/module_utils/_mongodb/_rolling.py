@@ -59,7 +59,8 @@ class Rolling:
             return [] if self.settled or not self.view.desired.replace_pods else self._unsettled()
         steps: list[Step] = []
         primary = self.seen.primary
-        old = [ordinal for ordinal in self.old if not self._is_stuck(ordinal)]
+        # Who does not serve comes first: it is away already, and its new pod may be the remedy.
+        old = sorted((o for o in self.old if not self._is_stuck(o)), key=self.view.serves)
         for ordinal in [*(o for o in old if o != primary), *(o for o in old if o == primary)]:
             member = self.view.member(config, ordinal)
             state = self.seen.answer(ordinal).state or "no member yet"

@@ -21,7 +21,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client imp
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import MemberOptions, Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Kind, Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import ADD
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import ADD, STEP_DOWN
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
 
 ROOT = Credentials("root", "secret")
@@ -252,3 +252,50 @@ def test_a_change_that_is_installed_is_done(server: dict[str, t.Any]) -> None:
     server["replies"] = with_reconfig(CommandError(_client.MAX_TIME_EXPIRED, "no majority yet"), installs=True)
     add(server)
     assert len(sent(server)) == 1
+
+
+def step_down(server: dict[str, t.Any]) -> None:
+    """Of three members the first is primary, and is to step down for the third."""
+    members = {ordinal: link() for ordinal in range(3)}
+    seen = Snapshot(answers={0: members[0].ask(ROOT, new_disk=False)})
+    server["asked"].clear()
+    observer = FakeObserver(members[0])
+    observer.links = members
+    step = Step(STEP_DOWN, "shop-0", "let shop-0 step down for shop-2", data={"ordinal": 0, "to": 2})
+    _act.act(t.cast(t.Any, observer), step, seen)
+
+
+def stepping_down(reply: t.Any) -> Replies:
+    def replies(login: bool, name: str, value: t.Any) -> t.Any:
+        if name == "replSetStepDown":
+            return reply
+        if name == "replSetGetStatus":
+            return {**STATUS, "syncSourceHost": "shop-2.shop.shop.svc.cluster.local:27017"}
+        return CONFIG if name == "replSetGetConfig" else {"ok": 1}
+
+    return replies
+
+
+def commands(server: dict[str, t.Any]) -> list[tuple[str, t.Any]]:
+    return [(name, value) for _login, name, value in server["asked"] if name != "replSetGetStatus"]
+
+
+def test_the_one_that_is_to_take_over_is_alone_and_followed(server: dict[str, t.Any]) -> None:
+    server["replies"] = stepping_down(NoAnswer("it closed the connection"))
+    step_down(server)
+    assert commands(server) == [
+        ("replSetFreeze", 0),
+        ("replSetSyncFrom", "shop-2.shop.shop.svc.cluster.local:27017"),
+        ("replSetFreeze", _act.STAND_BACK),
+        ("replSetStepDown", _act.STAY_OUT),
+        ("replSetStepUp", 1),
+        ("replSetFreeze", 0),
+    ]
+
+
+def test_nobody_is_left_frozen_by_a_primary_that_stays(server: dict[str, t.Any]) -> None:
+    server["replies"] = stepping_down(CommandError(_client.EXCEEDED_TIME_LIMIT, "nobody has caught up"))
+    with pytest.raises(NotYet, match="nobody has caught up"):
+        step_down(server)
+    assert ("replSetStepUp", 1) not in commands(server)
+    assert commands(server)[-1] == ("replSetFreeze", 0)

@@ -663,3 +663,15 @@ def test_a_majority_that_is_away_is_no_reason_to_give_up_but_for_who_takes_membe
     two = {**answers, 1: member("SECONDARY", its, down=[2])}
     assert without_majority(TARGET, Desired(1), seen(two)) is None
     assert without_majority(TARGET, Desired(1), formed(3)) is None
+
+
+def test_an_old_member_that_does_not_serve_is_replaced_first() -> None:
+    its = config(3)
+    answers = {
+        0: dataclasses.replace(member("RECOVERING", its), statuses=()),
+        1: member("PRIMARY", its, down=[0]),
+        2: member("SECONDARY", its, down=[0]),
+    }
+    told = sentences(Desired(3), of_revisions(seen(answers), "old", "old", "old"))
+    assert told[0].startswith("replace pod shop-0 (RECOVERING)")
+    assert told[-2].startswith("replace pod shop-1")
