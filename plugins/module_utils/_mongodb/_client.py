@@ -102,13 +102,15 @@ class Client:
             **login,
         )
 
-    def command(self, name: str, value: t.Any = 1, seconds: float = READ_TIMEOUT, **more: t.Any) -> dict[str, t.Any]:
+    def command(
+        self, name: str, value: t.Any = 1, seconds: float = READ_TIMEOUT, database: str = "admin", **more: t.Any
+    ) -> dict[str, t.Any]:
         import pymongo
         from pymongo import errors
 
         try:
             with pymongo.timeout(seconds):
-                return dict(self._client.admin.command(name, value, **more))
+                return dict(self._client[database].command(name, value, **more))
         except (errors.OperationFailure, errors.NotPrimaryError) as exc:
             details: t.Mapping[str, t.Any] = t.cast("t.Mapping[str, t.Any]", getattr(exc, "details", None) or {})
             code = int(getattr(exc, "code", None) or details.get("code") or 0)

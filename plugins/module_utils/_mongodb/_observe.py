@@ -87,6 +87,10 @@ class Observer:
         """The label selector of the pods, as last read."""
         return self._objects.selector if self._objects else ""
 
+    def new_disk(self, ordinal: int) -> bool:
+        """Whether this pod is the first user of its disk, as last read."""
+        return self._objects is not None and self._objects.new_disk(ordinal)
+
     def observe(self) -> Snapshot:
         require_driver()
         found = self._look_at_objects()

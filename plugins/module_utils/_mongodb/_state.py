@@ -76,6 +76,17 @@ class Config:
     def voters(self) -> int:
         return sum(member.votes for member in self.members)
 
+    @property
+    def forced(self) -> bool:
+        """Whether it was forced: such a configuration has no term."""
+        return self.term <= 0
+
+    def newer_than(self, other: Config) -> bool:
+        """As mongod compares them: by the term first, and without one by the version alone."""
+        if self.forced or other.forced:
+            return self.version > other.version
+        return (self.term, self.version) > (other.term, other.version)
+
 
 @dataclasses.dataclass(frozen=True)
 class MemberStatus:
@@ -203,5 +214,12 @@ class Snapshot:
         primary = self.primary
         if primary is not None and self.answers[primary].config:
             return self.answers[primary].config
-        told = [answer.config for answer in self.answers.values() if answer.config]
-        return max(told, key=lambda config: (config.term, config.version), default=None)
+        return newest_config(answer.config for answer in self.answers.values())
+
+
+def newest_config(told: t.Iterable[t.Optional[Config]]) -> t.Optional[Config]:
+    newest: t.Optional[Config] = None
+    for config in told:
+        if config and (newest is None or config.newer_than(newest)):
+            newest = config
+    return newest

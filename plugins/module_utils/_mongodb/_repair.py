@@ -1,0 +1,89 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""The repair operation: evidence, judgement and acts in one shape."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _repair_look
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._plan import WAIT
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_act import act
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import EMPTY, FORCE, plan
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_report import facts
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Choice, Evidence
+from ansible_collections.stateful.kube.plugins.module_utils._operation import (
+    Operation,
+    Plan,
+    Refusal,
+    Step,
+    step_diffs,
+)
+
+
+class Repair(Operation[Evidence]):
+    def __init__(self, observer: Observer, choice: Choice, wait_timeout: float) -> None:
+        self.title = f"{observer.target.namespace}/{observer.target.name}"
+        self.wait_timeout = wait_timeout
+        self.lock = Lease(observer.cluster, observer.target.namespace, observer.target.name)
+        self._observer = observer
+        self._target = observer.target
+        self._choice = choice
+        #: once something was forced or deleted there is no way back
+        self._begun = False
+        self._emptied: dict[int, str] = {}
+
+    def observe(self) -> Evidence:
+        return _repair_look.gather(self._observer)
+
+    def plan(self, observed: Evidence) -> t.Union[Plan, Refusal]:
+        found = plan(self._target, self._choice, observed)
+        if isinstance(found, Refusal) and self._begun:
+            # The member that was started from may be silent for a moment: that is no reason to leave it halfway.
+            return Plan((Step(WAIT, self._target.name, f"wait for the set that was repaired: {found.reason}", False),))
+        return found
+
+    def act(self, steps: t.Sequence[Step], observed: Evidence) -> None:
+        for step in steps:
+            if step.action == EMPTY:
+                self._came_back(step)
+            act(self._observer, step, observed, self._next_change)
+            self._begun = self._begun or step.action in (FORCE, EMPTY)
+
+    def _came_back(self, step: Step) -> None:
+        """A disk that is neither a claim's nor the pod's own is not emptied by this: never try it again and again."""
+        before = self._emptied.setdefault(step.data["ordinal"], step.data["uid"])
+        if before != step.data["uid"]:
+            raise Failure(
+                f"{step.target} was deleted with its claims, and came back with the same data: its volume is none that "
+                "Kubernetes makes anew. Empty it by hand while the pod is away."
+            )
+
+    def _next_change(self) -> t.Optional[Step]:
+        self._observer.forget_objects()
+        found = plan(self._target, self._choice, self.observe())
+        return found.steps[0] if isinstance(found, Plan) and found.steps else None
+
+    def facts(self, observed: Evidence) -> dict[str, t.Any]:
+        return facts(self._target, self._choice, observed)
+
+    def blocked_by(self, observed: Evidence) -> t.Sequence[str]:
+        if not self._observer.selector:
+            return ()
+        return diagnose(
+            self._observer.cluster, self._target.namespace, self._observer.selector, owners=(self._target.name,)
+        )
+
+    def pause(self, seconds: float) -> None:
+        self._observer.pause(seconds)
+
+    def diff(self, plan: Plan) -> t.Any:
+        return step_diffs(plan)
