@@ -52,7 +52,7 @@ def _back_up(observer: Observer, step: Step, found: Evidence) -> None:
     target = observer.target
     data = {
         f"{target.pod(ordinal)}.json": said.document
-        for ordinal, said in sorted(found.testimonies.items())
+        for ordinal, said in sorted(found.statements.items())
         if said.document and found.seen.answer(ordinal).set_id == step.data["set_id"]
     }
     saved_at = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

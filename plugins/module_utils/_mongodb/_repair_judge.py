@@ -94,7 +94,7 @@ class Case:
     def ordinal_of(self, member: MemberConfig) -> t.Optional[int]:
         """The pod that a member is by its name, be it an old one: the first label is the pod's."""
         for ordinal in self.holders:
-            if self.evidence.testimony(ordinal).me == member.host:
+            if self.evidence.statement(ordinal).me == member.host:
                 return ordinal
         label = member.host.rpartition(":")[0].partition(".")[0]
         prefix, _dash, number = label.rpartition("-")
@@ -117,12 +117,12 @@ class Case:
 
     def known(self, ordinal: int) -> bool:
         """Whether this pod has data of the set, all of it, and its newest write is known."""
-        said = self.evidence.testimony(ordinal)
+        said = self.evidence.statement(ordinal)
         return ordinal in self.holders and said.newest is not None and said.complete
 
     def newest_of(self, ordinal: int) -> Optime:
         """Its newest write; of a pod that is known."""
-        return self.evidence.testimony(ordinal).newest or Optime(0, 0)
+        return self.evidence.statement(ordinal).newest or Optime(0, 0)
 
     def can_lead(self, ordinal: int) -> bool:
         """Whether its data is in a state to be started from."""
@@ -154,11 +154,11 @@ class Case:
         # Beyond the pods that there are.
         for ordinal, member in sorted(self.by_name.items()):
             if ordinal not in self.ordinals:
-                found[self.target.pod(ordinal)] = f"it is in the configuration ({member.host}), and it has no pod"
+                found[self.target.pod(ordinal)] = f"in the configuration as {member.host}, without a pod"
         counted = [member for member in self.unnamed if self._counted(member)]
         for member in self.unnamed:
             if member not in counted:
-                found[member.host] = "it is in the configuration, and no pod here is it"
+                found[member.host] = "in the configuration, and no pod here is it"
         free = [ordinal for ordinal in self.ordinals if ordinal not in self.by_name]
         left = len(counted) - sum(self.known(o) or self.target.pod(o) in found for o in free)
         ordinal = 0
@@ -182,7 +182,7 @@ class Case:
         if kind in (Kind.UNREACHABLE, Kind.REFUSED, Kind.STANDALONE):
             return answer.detail or kind.value
         if ordinal in self.holders:
-            return self.evidence.testimony(ordinal).problem or "its data is not complete"
+            return self.evidence.statement(ordinal).problem or "its data is not complete"
         if kind is Kind.UNINITIALISED and not answer.settled:
             return "it says that it has no configuration, and may still be reading it"
         if kind is Kind.REMOVED and not answer.set_id:

@@ -20,7 +20,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_sta
     Evidence,
     Heard,
     Optime,
-    Testimony,
+    Statement,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Answer, Kind, Snapshot
 
@@ -31,39 +31,39 @@ BACKUP_LABEL = "stateful.kube/replica-set-config-of"
 def gather(observer: Observer) -> Evidence:
     seen = observer.observe()
     asked = [o for o, answer in seen.answers.items() if answer.kind in (Kind.MEMBER, Kind.REMOVED) and answer.config]
-    testimonies: dict[int, Testimony] = {}
+    statements: dict[int, Statement] = {}
     if asked:
         with concurrent.futures.ThreadPoolExecutor(max_workers=len(asked)) as pool:
             waiting = [(ordinal, pool.submit(_ask, observer, ordinal, seen.answers[ordinal])) for ordinal in asked]
-            testimonies = {ordinal: future.result() for ordinal, future in waiting}
+            statements = {ordinal: future.result() for ordinal, future in waiting}
     return Evidence(
         seen,
-        testimonies,
+        statements,
         frozenset(ordinal for ordinal in seen.pods if observer.new_disk(ordinal)),
         _backups(observer),
         _volumes(observer, seen),
     )
 
 
-def _ask(observer: Observer, ordinal: int, answer: Answer) -> Testimony:
+def _ask(observer: Observer, ordinal: int, answer: Answer) -> Statement:
     link = observer.links.get(ordinal)
     if link is None:
-        return Testimony(problem="its pod is gone")
+        return Statement(problem="its pod is gone")
     try:
-        return testimony(link.client(login=True), answer)
+        return statement(link.client(login=True), answer)
     except NoAnswer as silence:
-        return Testimony(problem=f"no answer ({silence})")
+        return Statement(problem=f"no answer ({silence})")
     except CommandError as error:
-        return Testimony(problem=_unreadable(error))
+        return Statement(problem=_unreadable(error))
 
 
-def testimony(client: Client, answer: Answer) -> Testimony:
+def statement(client: Client, answer: Answer) -> Statement:
     """What one member that lets us in says. Raises NoAnswer and CommandError."""
     from bson import json_util
 
     # A member that is not in its configuration reports no status.
     status = client.command("replSetGetStatus") if answer.kind is Kind.MEMBER else {}
-    known = Testimony(
+    known = Statement(
         me=str(client.command("hello").get("me", "")),
         heard=tuple(_heard(member) for member in status.get("members", ()) if not member.get("self")),
         document=json_util.dumps(

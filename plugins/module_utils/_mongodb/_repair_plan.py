@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._plan import RECORD, WAIT
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import evidence as testimony
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import evidence as told_by_all
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_judge import Case
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Choice, Evidence
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Config, Kind
@@ -37,7 +37,7 @@ def plan(target: Target, choice: Choice, found: Evidence) -> t.Union[Plan, Refus
     if choice.accept not in found.set_ids:
         return Refusal(
             f"accept is {choice.accept}, and no pod that answers holds a set with that id.",
-            testimony(target, found.seen),
+            told_by_all(target, found.seen),
             tuple(f"type accept: {set_id}" for set_id in found.set_ids)
             or ("wait until the members answer, and run again",),
         )
@@ -195,7 +195,7 @@ def _wrong_words(case: Case, choice: Choice) -> t.Optional[Refusal]:
     if kept and case.primary is None:
         return Refusal(
             f"empty names {', '.join(kept)}, whose disk holds the very set to keep ({case.set_id}).",
-            testimony(case.target, case.seen),
+            told_by_all(case.target, case.seen),
             (f"leave {', '.join(kept)} out of empty",),
         )
     fixed = {
@@ -216,7 +216,7 @@ def _wrong_words(case: Case, choice: Choice) -> t.Optional[Refusal]:
         return Refusal(
             f"Set {case.set_id} has the name {config.set_name}, and replica_set is {case.target.replica_set}: mongod "
             "takes no other name than that of its --replSet.",
-            testimony(case.target, case.seen),
+            told_by_all(case.target, case.seen),
             (f"declare replica_set: {config.set_name}, here and in --replSet of the pods",),
         )
     return None
@@ -279,7 +279,7 @@ def _lost_answers(case: Case, choice: Choice) -> t.Optional[Refusal]:
         return None
     return Refusal(
         f"lost names {', '.join(there)}, and that pod answers with data of set {case.set_id}: it is not lost.",
-        testimony(case.target, case.seen),
+        told_by_all(case.target, case.seen),
         (f"leave {', '.join(there)} out of lost",),
     )
 
@@ -295,7 +295,7 @@ def _no_start(case: Case, choice: Choice) -> t.Optional[Refusal]:
     why = "it builds no indexes" if member and not member.build_indexes else answer.state or answer.kind.value
     return Refusal(
         f"{name} has the newest write ({case.newest_of(newest)}), and no set can be started from it ({why}).",
-        testimony(case.target, case.seen),
+        told_by_all(case.target, case.seen),
         (
             f"wait until {name} is SECONDARY, and run again",
             f"type lost: [{', '.join(sorted({name, *choice.lost}))}], to do without what it alone has",
@@ -318,7 +318,7 @@ def what_they_hear(case: Case) -> tuple[str, ...]:
         name, answer = case.target.pod(ordinal), case.seen.answer(ordinal)
         if answer.kind is Kind.REMOVED:
             said.append(f"{name} is REMOVED: {answer.detail}")
-        for heard in case.evidence.testimony(ordinal).heard:
+        for heard in case.evidence.statement(ordinal).heard:
             if not heard.healthy:
                 since = f" since {heard.last}" if heard.last else ""
                 why = f" ({heard.message})" if heard.message else ""
@@ -330,13 +330,14 @@ def risk(case: Case) -> str:
     """What would be lost, or is not known."""
     if not case.missing:
         return "every member answers: nothing is lost that the newest of them has"
-    names = ", ".join(case.missing)
+    names, newest = ", ".join(case.missing), case.newest()
     if case.safe:
         return (
             f"what a majority acknowledged is on those that answer; only writes that {names} had alone, and no "
             "majority acknowledged, would be lost"
         )
+    left = f", and the newest that is left is of {case.newest_of(newest)}" if newest is not None else ""
     return (
-        f"a majority of the members does not answer or has no data: writes that were acknowledged, also by a majority, "
-        f"may be on {names} alone, and would be lost"
+        f"no majority of the members answers with its data{left}: later writes, acknowledged ones among them, may be "
+        f"on {names} alone, and would be lost"
     )

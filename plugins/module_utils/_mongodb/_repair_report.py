@@ -164,7 +164,17 @@ def _diagnosis(case: Case) -> tuple[str, tuple[str, ...]]:
 
 
 def _gone(case: Case) -> tuple[str, ...]:
-    return tuple(f"{name} may have newer data: {why}" for name, why in case.missing.items())
+    gone = tuple(f"{name} may have newer data: {why}" for name, why in case.missing.items())
+    replicas = case.seen.stateful_set.replicas if case.seen.stateful_set else 0
+    beyond = [ordinal for ordinal in case.seen.claims if ordinal >= replicas and ordinal not in case.seen.pods]
+    if not beyond:
+        return gone
+    claims = ", ".join(claim for ordinal in beyond for claim in case.seen.claims[ordinal])
+    return (
+        *gone,
+        f"the StatefulSet has {replicas} replicas, and there are claims of more ({claims}): give it "
+        f"{max(beyond) + 1} first, since their members may come back with all that they have",
+    )
 
 
 def _troubled(case: Case, ordinal: int) -> bool:
@@ -211,7 +221,7 @@ def members(target: Target, found: Evidence) -> list[dict[str, t.Any]]:
 
 def _member(target: Target, found: Evidence, ordinal: int) -> dict[str, t.Any]:
     seen = found.seen
-    answer, said, pod = seen.answer(ordinal), found.testimony(ordinal), seen.pods.get(ordinal)
+    answer, said, pod = seen.answer(ordinal), found.statement(ordinal), seen.pods.get(ordinal)
     config, newest = answer.config, said.newest
     return {
         "pod": target.pod(ordinal),
@@ -244,7 +254,7 @@ def table(target: Target, found: Evidence) -> list[str]:
             hosts = ", ".join(member.host for member in answer.config.members)
             named.setdefault(f"{words(answer.config)} names {hosts}", []).append(target.pod(ordinal))
     lines += [f"{', '.join(pods)}: {said}" for said, pods in named.items()]
-    for ordinal, said_ in sorted(found.testimonies.items()):
+    for ordinal, said_ in sorted(found.statements.items()):
         if said_.heard:
             lines.append(f"{target.pod(ordinal)}: {'; '.join(_heard(heard) for heard in said_.heard)}")
     return lines
@@ -258,9 +268,9 @@ def _heard(heard: Heard) -> str:
 
 def _row(target: Target, found: Evidence, member: t.Mapping[str, t.Any]) -> tuple[str, ...]:
     ordinal = int(member["pod"].rpartition("-")[2])
-    newest, config = found.testimony(ordinal).newest, found.seen.answer(ordinal).config
-    wrote = str(newest) if newest else found.testimony(ordinal).problem or "-"
-    if newest and not found.testimony(ordinal).complete:
+    newest, config = found.statement(ordinal).newest, found.seen.answer(ordinal).config
+    wrote = str(newest) if newest else found.statement(ordinal).problem or "-"
+    if newest and not found.statement(ordinal).complete:
         wrote += " (first copy not finished)"
     disk = "new" if member["new_disk"] else "used" if member["exists"] else "no pod"
     if member["answer"] == Kind.UNREACHABLE.value and member["exists"]:

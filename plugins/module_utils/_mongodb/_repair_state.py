@@ -43,7 +43,7 @@ class Heard:
 
 
 @dataclasses.dataclass(frozen=True)
-class Testimony:
+class Statement:
     """What one member says beside its Answer."""
 
     #: its newest write, from its oplog; None where it could not be read
@@ -61,18 +61,18 @@ class Testimony:
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """One look at everything. ``testimonies`` are by ordinal, of members that hold a configuration."""
+    """One look at everything. ``statements`` are by ordinal, of members that hold a configuration."""
 
     seen: Snapshot
-    testimonies: t.Mapping[int, Testimony] = dataclasses.field(default_factory=dict)
+    statements: t.Mapping[int, Statement] = dataclasses.field(default_factory=dict)
     new_disks: frozenset[int] = frozenset()
     #: names of the ConfigMaps that hold configurations which were saved before
     backups: frozenset[str] = frozenset()
     #: what becomes of the volumes of a pod's claims when these are deleted, by ordinal, in words
     volumes: t.Mapping[int, str] = dataclasses.field(default_factory=dict)
 
-    def testimony(self, ordinal: int) -> Testimony:
-        return self.testimonies.get(ordinal, Testimony())
+    def statement(self, ordinal: int) -> Statement:
+        return self.statements.get(ordinal, Statement())
 
     @property
     def set_ids(self) -> tuple[str, ...]:
