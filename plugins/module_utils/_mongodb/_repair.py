@@ -15,11 +15,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout im
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _repair_look
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._plan import WAIT
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import EMPTY, FORCE, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_report import facts
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Choice, Evidence
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import WAIT
 from ansible_collections.stateful.kube.plugins.module_utils._operation import (
     Operation,
     Plan,

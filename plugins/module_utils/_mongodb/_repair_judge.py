@@ -19,6 +19,7 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Evidence, Optime
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
+    ARBITER,
     PRIMARY,
     SECONDARY,
     Answer,
@@ -105,6 +106,13 @@ class Case:
         return {ordinal: m for m in self.members if (ordinal := self.ordinal_of(m)) is not None}
 
     @property
+    def arbiters(self) -> frozenset[int]:
+        """Pods that have no data, and never had: by their own word, or by their names in the configuration."""
+        told = {o for o, answer in self.seen.answers.items() if answer.state == ARBITER}
+        named = self.config.members if self.config else ()
+        return frozenset(told | {o for m in named if m.arbiter_only and (o := self.ordinal_of(m)) is not None})
+
+    @property
     def unnamed(self) -> tuple[MemberConfig, ...]:
         """Members whose names do not tell which pod they are."""
         return tuple(member for member in self.members if self.ordinal_of(member) is None)
@@ -149,7 +157,7 @@ class Case:
         found = {
             self.target.pod(ordinal): why
             for ordinal in self.ordinals
-            if not self.known(ordinal) and (why := self._silent(ordinal))
+            if not self.known(ordinal) and ordinal not in self.arbiters and (why := self._silent(ordinal))
         }
         # Beyond the pods that there are.
         for ordinal, member in sorted(self.by_name.items()):
@@ -159,12 +167,13 @@ class Case:
         for member in self.unnamed:
             if member not in counted:
                 found[member.host] = "in the configuration, and no pod here is it"
-        free = [ordinal for ordinal in self.ordinals if ordinal not in self.by_name]
+        free = [ordinal for ordinal in self.ordinals if ordinal not in self.by_name and ordinal not in self.arbiters]
         left = len(counted) - sum(self.known(o) or self.target.pod(o) in found for o in free)
         ordinal = 0
         while left > 0:
             name = self.target.pod(ordinal)
-            if ordinal not in self.by_name and not self.known(ordinal) and name not in found:
+            spoken_for = ordinal in self.by_name or ordinal in self.arbiters or name in found
+            if not spoken_for and not self.known(ordinal):
                 own = self._own_words(ordinal)
                 found[name] = f"the configuration has a member more than pods tell of it ({own})"
                 left -= 1
@@ -247,7 +256,9 @@ class Case:
         return tuple(
             ordinal
             for ordinal, answer in self.seen.answers.items()
-            if ordinal not in self.holders and (answer.set_id or answer.kind is Kind.NO_USER)
+            if ordinal not in self.holders
+            and ordinal not in self.arbiters
+            and (answer.set_id or answer.kind is Kind.NO_USER)
         )
 
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._plan import RECORD, WAIT
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import evidence as told_by_all
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_judge import Case
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Choice, Evidence
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Config, Kind
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import RECORD, WAIT
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 BACK_UP = "back_up"
@@ -118,7 +118,7 @@ def _emptied(case: Case, ordinal: int) -> list[Step]:
     name, answer = case.target.pod(ordinal), case.seen.answer(ordinal)
     if answer.kind is Kind.UNINITIALISED or ordinal in case.holders:
         return []  # it is empty, or has become a member
-    if not answer.set_id and answer.kind not in (Kind.NO_USER, Kind.REFUSED):
+    if not answer.set_id and answer.kind not in (Kind.NO_USER, Kind.REFUSED, Kind.REMOVED):
         why = answer.detail or answer.kind.value
         return [_wait(case, f"wait until {name} says what is on its disk, before it is emptied or after it ({why})")]
     holds = f"set {answer.set_id}" if answer.set_id else answer.kind.value

@@ -201,6 +201,11 @@ def _trouble(case: Case, ordinal: int) -> str:
             f"{name} is REMOVED though the configuration has it: it did not find itself under its own name, which may "
             f"not have resolved when it started. Delete the pod {name}, so that mongod starts anew"
         )
+    if answer.kind is Kind.REMOVED and not answer.set_id:
+        return (
+            f"{name} is REMOVED, and has no users to show its configuration to, as an arbiter: empty its disk (empty: "
+            f"[{name}]), and mongodb_replica_set adds it again"
+        )
     if answer.kind is Kind.REMOVED:
         return f"{name} is REMOVED, and the configuration does not have it: mongodb_replica_set adds it again"
     return f"{name} does not serve ({answer.state or answer.detail or answer.kind.value})"

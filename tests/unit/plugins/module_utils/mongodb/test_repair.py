@@ -18,6 +18,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client, _repair_act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_judge import Case
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_look import statement as statement_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import BACK_UP, EMPTY, FORCE, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_report import facts, report
@@ -286,6 +287,22 @@ def test_a_primary_that_is_only_heard_is_enough() -> None:
     assert report(TARGET, Choice(), found).situation == "no_repair_needed"
     assert actions(Choice("id1", frozenset({"shop-1", "shop-2"})), found) == ["wait"]
 
+    # Also where it does not hear enough of the others for an election.
+    its = config([right(ordinal) for ordinal in range(5)])
+    two = evidence({0: serving(its, "SECONDARY", [right(0), right(1)], right(1))}, replicas=5)
+    lost = frozenset(f"shop-{ordinal}" for ordinal in range(1, 5))
+    assert actions(Choice("id1", lost), two) == ["wait"]
+
+
+def test_an_arbiter_has_nothing_to_lose() -> None:
+    members = (MemberConfig(0, old(0)), MemberConfig(1, old(1)), MemberConfig(2, old(2), priority=0, arbiter_only=True))
+    its = dataclasses.replace(config([]), members=members)
+    answers = {0: removed(its), 1: removed(its)}
+    for arbiter in (Answer(Kind.REMOVED), Answer(Kind.NO_USER, state="ARBITER"), SILENT):
+        found = evidence({**answers, 2: arbiter})
+        assert actions(ACCEPT, found) == [BACK_UP, FORCE, "wait"]
+        assert report(TARGET, Choice(), found).needed == {"accept": "id1", "lost": []}
+
 
 def test_a_majority_that_hears_itself_elects() -> None:
     its = config([right(ordinal) for ordinal in range(3)])
@@ -402,6 +419,10 @@ def test_after_it_was_forced_the_old_configurations_do_not_count() -> None:
     after = config([right(1)], version=70000, term=0)
     found = evidence({0: removed(before), 1: serving(after, "SECONDARY", [right(1)]), 2: removed(before)})
     assert actions(ACCEPT, found) == ["wait"]
+    assert after.newer_than(before)
+    assert not before.newer_than(after)
+    assert Case(TARGET, found, "id1").config == after
+    assert found.seen.config == after
 
 
 @pytest.mark.parametrize(

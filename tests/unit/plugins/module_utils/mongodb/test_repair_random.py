@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._plan import RECORD
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import BACK_UP, EMPTY, FORCE, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_report import facts
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import (
@@ -32,6 +31,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
     Snapshot,
     StatefulSet,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import RECORD
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 TARGET = Target(name="shop", namespace="prod", replica_set="shop", root_secret="shop-root")  # noqa: S106
@@ -137,6 +137,10 @@ def newest_config(found: Evidence, set_id: str) -> Config:
     return next(c for c in told if not any(other.newer_than(c) for other in told))
 
 
+def label_of(member: MemberConfig) -> str:
+    return member.host.partition(".")[0]
+
+
 def check_force(found: Evidence, choice: Choice, force: Step) -> None:
     ordinal = force.data["ordinal"]
     answered = {o: a for o, a in found.seen.answers.items() if a.set_id == choice.accept}
@@ -150,8 +154,12 @@ def check_force(found: Evidence, choice: Choice, force: Step) -> None:
     for answer in answered.values():
         assert answer.state != "PRIMARY"
         assert not any(status.healthy and status.state == "PRIMARY" for status in answer.statuses)
-    # Whoever does not tell is named.
+    # Whoever does not tell is named, unless it never had data.
+    config = newest_config(found, choice.accept)
+    arbiters = {label_of(member) for member in config.members if member.arbiter_only}
     for pod, answer in found.seen.answers.items():
+        if f"shop-{pod}" in arbiters:
+            continue
         if answer.kind in (Kind.UNREACHABLE, Kind.REFUSED, Kind.STANDALONE) or (
             answer.kind is Kind.UNINITIALISED and not answer.settled
         ):
@@ -159,19 +167,17 @@ def check_force(found: Evidence, choice: Choice, force: Step) -> None:
         if pod in answered and pod not in data:
             assert f"shop-{pod}" in choice.lost
     for left in found.seen.claims:
-        assert left in found.seen.answers or f"shop-{left}" in choice.lost
-    # No member of a newest configuration is unaccounted for, by name or by number.
-    told = [a.config for a in answered.values() if a.config]
-    for config in [c for c in told if not any(other.newer_than(c) for other in told)][:1]:
-        full = [member for member in config.members if not member.arbiter_only]
-        for member in full:
-            label = member.host.partition(".")[0]
-            if label.startswith("shop-"):
-                assert int(label[5:]) in data or label in choice.lost
-        assert len(full) <= len(data) + len(choice.lost)
-        # A majority under its right names needs no force, if anybody in it can be elected.
-        here = [m for m in config.members if any(m.host == NAMES["right"].format(o) for o in answered)]
-        assert sum(m.votes for m in here) * 2 <= config.voters or not any(m.electable for m in here)
+        assert left in found.seen.answers or f"shop-{left}" in choice.lost | arbiters
+    # No member of the newest configuration is unaccounted for, by name or by number.
+    full = [member for member in config.members if not member.arbiter_only]
+    for member in full:
+        label = label_of(member)
+        if label.startswith("shop-"):
+            assert int(label[5:]) in data or label in choice.lost
+    assert len(full) <= len(data) + len(choice.lost)
+    # A majority under its right names needs no force, if anybody in it can be elected.
+    here = [m for m in config.members if any(m.host == NAMES["right"].format(o) for o in answered)]
+    assert sum(m.votes for m in here) * 2 <= config.voters or not any(m.electable for m in here)
 
 
 @settings(max_examples=800, deadline=None)
