@@ -110,7 +110,9 @@ class _Planner:
         config = self.seen.config
         if primary is None:
             return [
-                self.view.wait(f"wait until a member is primary: {self.view.states()}"),
+                self.view.wait(
+                    f"wait until a member is primary (where none comes, mongodb_repair tells why): {self.view.states()}"
+                ),
                 *self._later(config, before),
             ]
         answer = self.seen.answers[primary]

@@ -92,14 +92,18 @@ def _two_sets(target: Target, _desired: Desired, seen: Snapshot) -> t.Optional[R
             evidence(target, seen),
             (
                 "give these pods back the claims of the recorded replica set",
-                f"if the members are right, correct the annotation of the StatefulSet {target.name}",
+                "if the members are right, or some of them, see with mongodb_repair what each one has, and type the "
+                "set id to keep in its option accept",
             ),
         )
     if len(told) > 1 or _apart(seen):
         return Refusal(
             "These pods hold more than one replica set, and nobody but you can know which one has the data to keep.",
             evidence(target, seen),
-            ("empty the disks of the members that are not to be kept, and run again",),
+            (
+                "see with mongodb_repair what each one has, type the set id to keep in its option accept and the pods "
+                "whose disks may be emptied in empty, and run again",
+            ),
         )
     return None
 
@@ -217,10 +221,16 @@ def _foreign_member(target: Target, host: str) -> Refusal:
             (
                 "declare service, cluster_domain and port as they are in the configuration",
                 "change the name by hand (rs.reconfig), and run again",
+                "where no member is primary any more because of that, see with mongodb_repair what each one has, and "
+                "let it start anew from the newest",
             ),
         )
     return Refusal(
         f"{host} is in the configuration and is no pod of the StatefulSet {target.name}.",
         (),
-        ("remove that member by hand (rs.remove), and run again",),
+        (
+            "remove that member by hand (rs.remove), and run again",
+            "where no member is primary any more, see with mongodb_repair what each one has, and let it start anew "
+            "from the newest",
+        ),
     )

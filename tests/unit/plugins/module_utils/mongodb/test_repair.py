@@ -406,6 +406,13 @@ def test_a_disk_is_emptied_on_its_own_word() -> None:
     assert actions(Choice("id1", empty=frozenset({"shop-2"})), emptied) == []
 
 
+def test_a_pod_that_was_emptied_and_is_a_member_now_is_left_alone() -> None:
+    its = config([right(ordinal) for ordinal in range(3)])
+    hosts = [member.host for member in its.members]
+    found = evidence({o: serving(its, "SECONDARY" if o else "PRIMARY", hosts, right(0)) for o in range(3)})
+    assert actions(Choice("id1", empty=frozenset({"shop-2"})), found) == []
+
+
 def test_a_claim_that_nobody_makes_again_is_not_deleted() -> None:
     found = two_sets()
     pods = {o: dataclasses.replace(pod, claims=("by-hand",)) for o, pod in found.seen.pods.items()}
