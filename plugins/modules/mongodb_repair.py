@@ -161,7 +161,8 @@ state:
         - One entry for each pod, in the order of the ordinals, with C(pod), C(exists), C(answer), C(detail), C(state),
           C(replica_set), C(set_id), C(config_version), C(config_term) (null for a forced one), C(config_hosts),
           C(newest_write) (C(term), C(seconds) since the epoch, C(increment)), C(data_complete), C(problem),
-          C(new_disk), C(claims), and C(hears), whom this member hears and since when.
+          C(new_disk) (this pod is the first user of its disk), C(claims), and C(hears) (whom this member hears, and
+          when it last did).
       type: list
       elements: dict
       returned: always

@@ -99,7 +99,8 @@ def _complete(minimum: t.Mapping[str, t.Any], newest: Optime) -> bool:
 
 
 def _heard(member: t.Mapping[str, t.Any]) -> Heard:
-    last = member.get("lastHeartbeat")
+    # When it called. The time of lastHeartbeat moves on with every call that gets no answer.
+    last = member.get("lastHeartbeatRecv")
     stamp = ""
     if isinstance(last, datetime.datetime) and last.year > 1970:
         stamp = last.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -277,8 +277,10 @@ def _row(target: Target, found: Evidence, member: t.Mapping[str, t.Any]) -> tupl
     wrote = str(newest) if newest else found.statement(ordinal).problem or "-"
     if newest and not found.statement(ordinal).complete:
         wrote += " (first copy not finished)"
-    disk = "new" if member["new_disk"] else "used" if member["exists"] else "no pod"
-    if member["answer"] == Kind.UNREACHABLE.value and member["exists"]:
+    disk = "data" if member["exists"] else "no pod"
+    if member["answer"] == Kind.UNINITIALISED.value:
+        disk = "new" if member["new_disk"] else "empty"
+    elif member["exists"] and not member["set_id"]:
         disk = "?"
     return (
         member["pod"],
