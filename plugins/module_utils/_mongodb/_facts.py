@@ -160,7 +160,7 @@ def problems(target: Target, seen: Snapshot, now: float) -> list[str]:
     if state["config_version"] is None:
         found.append("no member reports a configuration")
     elif state["primary"] is None:
-        found.append("no member is primary")
+        found.append("no member is primary; where that stays so, mongodb_repair tells why")
     elif not seen.recorded:
         found.append("the set id is not recorded on the StatefulSet; mongodb_replica_set records it")
     for member in state["members"]:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
@@ -21,12 +22,16 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_rep
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Choice, Evidence
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import WAIT
 from ansible_collections.stateful.kube.plugins.module_utils._operation import (
+    LOOK_AGAIN,
     Operation,
     Plan,
     Refusal,
     Step,
     step_diffs,
 )
+
+# Seconds that pods which run and do not answer, or may still be reading their disks, are asked again, in all.
+PATIENCE = 20.0
 
 
 class Repair(Operation[Evidence]):
@@ -39,10 +44,18 @@ class Repair(Operation[Evidence]):
         self._choice = choice
         #: once something was forced or deleted there is no way back
         self._begun = False
+        self._patience = PATIENCE
         self._emptied: dict[int, str] = {}
 
     def observe(self) -> Evidence:
-        return _repair_look.gather(self._observer)
+        """A pod that runs gets some time to answer: what is slow must not look like what is lost."""
+        while True:
+            since = time.monotonic()
+            found = _repair_look.gather(self._observer)
+            if self._patience <= 0 or not found.slow:
+                return found
+            self._observer.pause(LOOK_AGAIN)
+            self._patience -= time.monotonic() - since
 
     def plan(self, observed: Evidence) -> t.Union[Plan, Refusal]:
         found = plan(self._target, self._choice, observed)

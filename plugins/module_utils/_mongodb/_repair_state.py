@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Kind, Snapshot
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -79,6 +79,20 @@ class Evidence:
         """Set ids that members told, the recorded one first."""
         told = {answer.set_id for answer in self.seen.answers.values() if answer.set_id}
         return tuple(sorted(told, key=lambda set_id: (set_id != self.seen.recorded, set_id)))
+
+    @property
+    def slow(self) -> tuple[int, ...]:
+        """Pods that run and have not told yet what they have."""
+        return tuple(
+            ordinal
+            for ordinal, pod in self.seen.pods.items()
+            if pod.running
+            and (
+                (answer := self.seen.answer(ordinal)).kind is Kind.UNREACHABLE
+                or not answer.settled
+                or (answer.set_id and not self.statement(ordinal).newest and self.statement(ordinal).complete)
+            )
+        )
 
     def holders(self, set_id: str) -> tuple[int, ...]:
         return tuple(o for o, answer in sorted(self.seen.answers.items()) if answer.set_id == set_id)

@@ -15,7 +15,7 @@ import bson
 import pytest
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client, _repair_act
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client, _repair, _repair_act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_judge import Case
@@ -444,6 +444,29 @@ def test_after_it_was_forced_the_old_configurations_do_not_count() -> None:
 def test_wrong_words(params: dict[str, t.Any], says: str) -> None:
     with pytest.raises(Failure, match=says):
         Choice.of({"accept": None, "lost": [], "empty": [], **params}, TARGET)
+
+
+def test_what_is_slow_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    its = config([old(0), old(1)])
+    answers = {0: removed(its), 1: removed(its)}
+    starting = {**answers, 1: Answer(Kind.UNINITIALISED, settled=False)}
+    looks = [evidence({**answers, 1: SILENT}), evidence(starting), evidence(answers, {0: wrote(1)}), evidence(answers)]
+    monkeypatch.setattr(_repair._repair_look, "gather", lambda _observer: looks.pop(0))
+    paused: list[float] = []
+    observer: t.Any = SimpleNamespace(target=TARGET, cluster=None, pause=paused.append)
+    operation = _repair.Repair(observer, ACCEPT, 60)
+    assert operation.observe() == evidence(answers)
+    assert len(paused) == 3
+    # A first copy that is not finished is an answer, and so is a pod that does not run.
+    half = evidence(answers, {0: wrote(1), 1: Statement(complete=False, problem="no oplog")})
+    away = dataclasses.replace(half.seen, pods={1: Pod("shop-1", running=False)}, answers={1: SILENT})
+    for look in (half, Evidence(away)):
+        looks.append(look)
+        assert operation.observe() == look
+    # It does not wait for ever.
+    operation._patience = 0
+    looks.append(evidence({0: SILENT}))
+    assert operation.observe().slow == (0,)
 
 
 # What one member tells.
