@@ -386,7 +386,9 @@ def test_which_of_two_sets_is_kept_is_typed() -> None:
     (empty,) = steps(Choice("id1", empty=frozenset({"shop-2"})), found)
     assert (empty.action, empty.target, empty.data["uid"]) == (EMPTY, "shop-2", "u2")
     assert "its volume v is deleted with it" in empty.sentence
-    other = Choice("id2", empty=frozenset({"shop-0", "shop-1"}))
+    # The other way round, the pod that is named is the one to keep.
+    assert "whose disk holds the very set to keep" in refusal(Choice("id2", empty=frozenset({"shop-2"})), found)
+    other = Choice("id2", empty=frozenset({"shop-0", "shop-1", "shop-2"}))
     assert actions(other, found) == ["record", EMPTY, EMPTY]
 
 
