@@ -302,6 +302,7 @@ def test_an_arbiter_has_nothing_to_lose() -> None:
         found = evidence({**answers, 2: arbiter})
         assert actions(ACCEPT, found) == [BACK_UP, FORCE, "wait"]
         assert report(TARGET, Choice(), found).needed == {"accept": "id1", "lost": []}
+        assert Case(TARGET, found, "id1").others == ()
 
 
 def test_a_majority_that_hears_itself_elects() -> None:
