@@ -11,10 +11,9 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _repair_look
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import FIRST_PAUSE, Conversation
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import EMPTY, FORCE, plan
@@ -23,7 +22,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_sta
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import WAIT
 from ansible_collections.stateful.kube.plugins.module_utils._operation import (
     LOOK_AGAIN,
-    Operation,
     Plan,
     Refusal,
     Step,
@@ -34,13 +32,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import (
 PATIENCE = 20.0
 
 
-class Repair(Operation[Evidence]):
+class Repair(Conversation[Evidence]):
     def __init__(self, observer: Observer, choice: Choice, wait_timeout: float) -> None:
-        self.title = f"{observer.target.namespace}/{observer.target.name}"
-        self.wait_timeout = wait_timeout
-        self.lock = Lease(observer.cluster, observer.target.namespace, observer.target.name)
-        self._observer = observer
-        self._target = observer.target
+        super().__init__(observer, wait_timeout)
         self._choice = choice
         #: once something was forced or deleted there is no way back
         self._begun = False
@@ -70,6 +64,7 @@ class Repair(Operation[Evidence]):
                 self._came_back(step)
             act(self._observer, step, observed, self._next_change)
             self._begun = self._begun or step.action in (FORCE, EMPTY)
+        self._pause = FIRST_PAUSE
 
     def _came_back(self, step: Step) -> None:
         """A disk that is neither a claim's nor the pod's own is not emptied by this: never try it again and again."""
@@ -87,16 +82,6 @@ class Repair(Operation[Evidence]):
 
     def facts(self, observed: Evidence) -> dict[str, t.Any]:
         return facts(self._target, self._choice, observed)
-
-    def blocked_by(self, observed: Evidence) -> t.Sequence[str]:
-        if not self._observer.selector:
-            return ()
-        return diagnose(
-            self._observer.cluster, self._target.namespace, self._observer.selector, owners=(self._target.name,)
-        )
-
-    def pause(self, seconds: float) -> None:
-        self._observer.pause(seconds)
 
     def diff(self, plan: Plan) -> t.Any:
         return step_diffs(plan)
