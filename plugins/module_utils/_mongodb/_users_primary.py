@@ -1,0 +1,247 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""The primary, found and believed, and the base of the operations that need nothing else of a replica set."""
+
+from __future__ import annotations
+
+import abc
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._parallel import in_parallel
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import TRANSIENT
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
+    CommandError,
+    NoAnswer,
+    require_driver,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import Hello
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import PRIMARY, Answer, Config, Kind, Pod
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_declared import Name
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_plan import Around
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Observed, Operation, Refusal, Step
+
+# Milliseconds that a majority of the members gets to take a write.
+MAJORITY_TIMEOUT = 10_000
+# Seconds between two looks at members: short at first, because an election is over in a moment.
+FIRST_PAUSE = 0.05
+SLOWER = 1.3
+# Answers to a step that another hand has taken since the look that it was planned on.
+OVERTAKEN = (_client.USER_EXISTS, _client.ROLE_EXISTS, _client.USER_NOT_FOUND)
+NEVER_FORMED = "it has a primary: no replica set was formed here yet (mongodb_replica_set does that)"
+
+
+def claimant(hellos: t.Mapping[int, Hello]) -> t.Optional[int]:
+    """Who says that it is the primary; of two, the one with the newer term is right."""
+    claims = [ordinal for ordinal, told in hellos.items() if told.state == PRIMARY]
+    return max(claims, key=lambda ordinal: hellos[ordinal].term, default=None)
+
+
+def doubt(ordinal: int, hellos: t.Mapping[int, Hello], config: Config) -> str:
+    """Why this primary is not believed; empty where a majority of the voting members takes it for theirs.
+
+    One that is cut off takes itself for the primary for some seconds more. What it says of users may be old, and what
+    it is told is lost.
+    """
+    host = hellos[ordinal].host
+    voters = {member.host for member in config.members if member.votes}
+    agreed = {told.host for told in hellos.values() if told.primary == host and told.host in voters}
+    if 2 * len(agreed) > len(voters):
+        return ""
+    return f"a majority takes {host} for the primary: {len(agreed)} of {len(voters)} voting members do so far"
+
+
+class OnPrimary(Operation[Observed]):
+    """What is asked of the primary and done there; one that steps down meanwhile is waited for and found again."""
+
+    def __init__(self, observer: Observer, wait_timeout: float) -> None:
+        self.observer = observer
+        self.target = observer.target
+        self.title = f"{self.target.namespace}/{self.target.name}"
+        self.wait_timeout = wait_timeout
+        self.lock = Lease(observer.cluster, self.target.namespace, self.target.name)
+        self._pause = FIRST_PAUSE
+        # What was done is not known to be with a majority: an answer was lost, or came too early.
+        self._unconfirmed = False
+        self._primary: t.Optional[int] = None
+        self._taken: set[tuple[str, str, str]] = set()
+
+    # Looking
+
+    def find(self) -> Around:
+        """The primary, or why there is none to ask."""
+        require_driver()
+        self._primary = None
+        seen = self.observer.objects()
+        name, namespace = self.target.name, self.target.namespace
+        login = Name("admin", seen.root_user)
+        formed = bool(seen.recorded)
+        missing = ""
+        if not seen.stateful_set:
+            missing = f"there is no StatefulSet {name} in namespace {namespace}"
+        elif not seen.secret:
+            missing = f"there is no Secret {self.target.root_secret} in namespace {namespace} (root_secret)"
+        if missing:
+            return Around("", f"the objects are there: {missing}", missing, None, formed, login, namespace)
+        hellos, silent = self._hellos(seen.pods)
+        ordinal = claimant(hellos)
+        if ordinal is None:
+            told = [f"{self.target.pod(o)} {hello.state or 'does not serve'}" for o, hello in hellos.items()]
+            states = "; ".join([*told, *silent]) or "there are no pods"
+            waits = f"a member is primary: {states}" if formed else f"{NEVER_FORMED}; {states}"
+            return Around("", waits, "", None, formed, login, namespace)
+        pod = self.target.pod(ordinal)
+        answer = self.observer.ask(ordinal)
+        refused, waits = self._judged(ordinal, answer, hellos)
+        if not (refused or waits):
+            self._primary = ordinal
+            waits = self._confirmed()
+        # Whoever could be asked has a set, recorded or not.
+        formed = formed or answer.kind in (Kind.MEMBER, Kind.REFUSED)
+        return Around(pod, waits, "", refused, formed, login, namespace)
+
+    def _judged(self, ordinal: int, answer: Answer, hellos: t.Mapping[int, Hello]) -> tuple[t.Optional[Refusal], str]:
+        pod = self.target.pod(ordinal)
+        if answer.kind is Kind.REFUSED:
+            where = f"{self.target.namespace}/{self.target.root_secret}"
+            return (
+                Refusal(
+                    f"The primary {pod} does not let in the user of the Secret {where} (root_secret): its password is "
+                    "another one.",
+                    (),
+                    ("put the right username and password into the Secret", "name the right Secret"),
+                ),
+                "",
+            )
+        if answer.kind is Kind.NO_USER:
+            return None, f"the set has its root user, which mongodb_replica_set makes: {pod} has no user yet"
+        if answer.kind is not Kind.MEMBER or answer.state != PRIMARY or answer.config is None:
+            return None, f"a member is primary: {pod} {answer.state or answer.detail or answer.kind.value}"
+        if answer.set_name != self.target.replica_set:
+            name = answer.set_name
+            return Refusal(
+                f"The members are in a replica set named {name}, and replica_set is {self.target.replica_set}.",
+                (),
+                (f"declare replica_set: {name}",),
+            ), ""
+        return None, doubt(ordinal, hellos, answer.config)
+
+    def _hellos(self, pods: t.Mapping[int, Pod]) -> tuple[dict[int, Hello], list[str]]:
+        """What each member says, and who says nothing, in words."""
+
+        def ask(item: tuple[int, Pod]) -> t.Union[Hello, str]:
+            _ordinal, pod = item
+            if not pod.running:
+                return f"{pod.name} {pod.obstacle or 'does not run'}"
+            try:
+                return self.observer.hello(pod)
+            except NoAnswer as silence:
+                return f"{pod.name} gives no answer ({silence})"
+
+        told = dict(zip(pods, in_parallel(ask, pods.items()), strict=True))
+        hellos = {ordinal: one for ordinal, one in told.items() if isinstance(one, Hello)}
+        return hellos, [one for one in told.values() if isinstance(one, str)]
+
+    def _confirmed(self) -> str:
+        """After a write whose end is not known: what there is to wait for until a majority has it."""
+        if not self._unconfirmed:
+            return ""
+        # A write that changes nothing is acknowledged when everything before it is with a majority.
+        nothing = [{"q": {"_id": 0}, "u": {"$set": {"_id": 0}}}]
+        try:
+            self._write("update", "stateful_kube_nothing", "admin", updates=nothing)
+        except (NoAnswer, CommandError, NotYet) as error:
+            return f"a majority of the members has what was changed ({error})"
+        self._unconfirmed = False
+        return ""
+
+    # Doing
+
+    def ask_primary(self, name: str, value: t.Any, **more: t.Any) -> dict[str, t.Any]:
+        """The answer to a question. Raises NotYet where waiting may help, and Failure."""
+        try:
+            return self._command(name, value, "admin", **more)
+        except NoAnswer as silence:
+            raise NotYet(f"the primary answers: it did not ({silence})") from silence
+        except CommandError as error:
+            if error.code in TRANSIENT:
+                raise NotYet(f"the primary answers: it does not now ({error.message})") from error
+            raise Failure(
+                f"MongoDB refused to answer {name}: {error.message} (code {error.code}). The user in root_secret needs "
+                "the role root, or userAdminAnyDatabase.",
+                code=error.code,
+            ) from error
+
+    def tell_primary(self, step: Step, name: str, value: t.Any, database: str, **more: t.Any) -> None:
+        """One change, which a majority has when this returns. Raises NotYet where waiting may help, and Failure."""
+        mark = (step.action, step.target, step.sentence)
+        if mark in self._taken:
+            raise Failure(
+                f"MongoDB took this change, and tells the same as before: {step.sentence}. Either somebody else "
+                "changes it back, or MongoDB keeps it in another form: declare it as MongoDB tells it."
+            )
+        try:
+            self._write(name, value, database, **more)
+        except NoAnswer as silence:
+            self._unconfirmed = True
+            raise NotYet(f"the primary did not answer ({silence}); next: {step.sentence}") from silence
+        except CommandError as error:
+            if error.code in OVERTAKEN:
+                raise NotYet(f"somebody else did something of the kind just now ({error.message})") from error
+            if error.code in TRANSIENT:
+                self._unconfirmed = True
+                raise NotYet(f"the primary takes no changes now ({error.message}); next: {step.sentence}") from error
+            raise Failure(
+                f"MongoDB refused to {step.sentence}: {error.message} (code {error.code}).", code=error.code
+            ) from error
+        self._taken.add(mark)
+
+    def _write(self, name: str, value: t.Any, database: str, **more: t.Any) -> None:
+        concern = {"w": "majority", "wtimeout": MAJORITY_TIMEOUT}
+        answer = self._command(name, value, database, writeConcern=concern, **more)
+        late = answer.get("writeConcernError")
+        if late:
+            self._unconfirmed = True
+            raise NotYet(f"a majority of the members does not have it yet ({late.get('errmsg')})")
+
+    def _command(self, name: str, value: t.Any, database: str, **more: t.Any) -> dict[str, t.Any]:
+        link = self.observer.links.get(self._primary) if self._primary is not None else None
+        if link is None:
+            raise NotYet("the primary is gone")
+        return link.client(login=True).command(name, value, seconds=_client.CHANGE_TIMEOUT, database=database, **more)
+
+    def acted(self) -> None:
+        """A step was taken: what follows from it is to be seen soon."""
+        self._pause = FIRST_PAUSE
+
+    def may_repeat(self) -> None:
+        """What was done before is no measure of what follows."""
+        self._taken.clear()
+
+    @abc.abstractmethod
+    def around(self, observed: Observed) -> Around:
+        """The part of the snapshot that find made."""
+
+    def hopeless(self, observed: Observed) -> t.Optional[str]:
+        missing = self.around(observed).missing
+        return f"{missing[0].upper()}{missing[1:]}." if missing else None
+
+    def blocked_by(self, observed: Observed) -> t.Sequence[str]:
+        if not self.observer.selector:
+            return ()
+        return diagnose(
+            self.observer.cluster, self.target.namespace, self.observer.selector, owners=(self.target.name,)
+        )
+
+    def pause(self, seconds: float) -> None:
+        """Pods are watched; members are asked again soon, and less often the longer nothing happens."""
+        self.observer.pause(min(seconds, self._pause))
+        self._pause = min(seconds, self._pause * SLOWER)
