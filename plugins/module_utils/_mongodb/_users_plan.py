@@ -33,7 +33,7 @@ DROP = "drop"
 DELETE_SECRET = "delete_secret"  # noqa: S105
 
 
-MAKE_SECRETS, CREATE_USERS = "secrets", "users"
+MAKE_SECRETS = "secrets"
 
 NOBODY = Name("admin", "")
 # What is shown in the place of a password.
@@ -101,9 +101,8 @@ def plan_users(users: t.Sequence[User], seen: t.Mapping[Name, SeenUser], around:
     for user in users:
         known = seen.get(user.name, SeenUser())
         steps += _present(user, known, around) if user.present else _absent(user, known, around)
-    # New users together, after their Secrets; what users have already changes one user at a time.
-    together = {MAKE_SECRETS: 0, CREATE_USERS: 1}
-    return _in_turn(sorted(steps, key=lambda step: together.get(step.batch or "", 2)), around)
+    # The Secrets of new users come first, all at once: nobody waits for them yet.
+    return _in_turn(sorted(steps, key=lambda step: step.batch is None), around)
 
 
 def plan_roles(roles: t.Sequence[Role], seen: t.Mapping[Name, SeenRole], around: Around) -> t.Union[Plan, Refusal]:
@@ -175,7 +174,7 @@ def _present(user: User, seen: SeenUser, around: Around) -> list[Step]:
         with_roles = f" with the roles {_listed(user.roles)}" if user.roles else " without roles"
         sentence = f"create user {user.name}{with_roles}"
         data = {"user": user, "before": "", "after": _user_text(user, SeenUser(), DECLARED)}
-        return [*steps, Step(CREATE, str(user.name), sentence, batch=CREATE_USERS, data=data)]
+        return [*steps, Step(CREATE, str(user.name), sentence, data=data)]
     changes = _changes(user, seen, new_password)
     if changes:
         after = _user_text(user, seen, ANOTHER if "password" in changes else UNCHANGED)

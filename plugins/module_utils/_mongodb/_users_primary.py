@@ -36,6 +36,8 @@ FIRST_PAUSE = 0.05
 SLOWER = 1.3
 # Answers to a step that another hand has taken since the look that it was planned on.
 OVERTAKEN = (_client.USER_EXISTS, _client.ROLE_EXISTS, _client.USER_NOT_FOUND)
+# Answers that come before anything is done.
+NOT_DONE = (10107, 13435, 10058)
 NEVER_FORMED = "it has a primary: no replica set was formed here yet (mongodb_replica_set does that)"
 
 
@@ -69,10 +71,9 @@ class OnPrimary(Operation[Observed]):
         self.wait_timeout = wait_timeout
         self.lock = Lease(observer.cluster, self.target.namespace, self.target.name)
         self._pause = FIRST_PAUSE
-        # What was done is not known to be with a majority: an answer was lost, or came too early.
-        self._unconfirmed = False
         self._primary: t.Optional[int] = None
         self._taken: set[tuple[str, str, str]] = set()
+        self._uncertain: set[tuple[str, str, str]] = set()
 
     # Looking
 
@@ -103,7 +104,6 @@ class OnPrimary(Operation[Observed]):
         refused, waits = self._judged(ordinal, answer, hellos)
         if not (refused or waits):
             self._primary = ordinal
-            waits = self._confirmed()
         # Whoever could be asked has a set, recorded or not.
         formed = formed or answer.kind in (Kind.MEMBER, Kind.REFUSED)
         return Around(pod, waits, "", refused, formed, login, namespace)
@@ -150,25 +150,20 @@ class OnPrimary(Operation[Observed]):
         hellos = {ordinal: one for ordinal, one in told.items() if isinstance(one, Hello)}
         return hellos, [one for one in told.values() if isinstance(one, str)]
 
-    def _confirmed(self) -> str:
-        """After a write whose end is not known: what there is to wait for until a majority has it."""
-        if not self._unconfirmed:
-            return ""
-        # A write that changes nothing is acknowledged when everything before it is with a majority.
-        nothing = [{"q": {"_id": 0}, "u": {"$set": {"_id": 0}}}]
-        try:
-            self._write("update", "stateful_kube_nothing", "admin", updates=nothing)
-        except (NoAnswer, CommandError, NotYet) as error:
-            return f"a majority of the members has what was changed ({error})"
-        self._unconfirmed = False
-        return ""
-
     # Doing
 
     def ask_primary(self, name: str, value: t.Any, **more: t.Any) -> dict[str, t.Any]:
-        """The answer to a question. Raises NotYet where waiting may help, and Failure."""
+        """The answer to a question, once a majority has all that it tells. Raises NotYet where waiting may help.
+
+        Without that a change that a killed run made on the primary alone would look complete, and could be lost still.
+        """
         try:
-            return self._command(name, value, "admin", **more)
+            answer = self._command(name, value, "admin", **more)
+            if "operationTime" in answer:
+                concern = {"level": "majority", "afterClusterTime": answer["operationTime"]}
+                self._command(
+                    "find", "system.version", "admin", limit=1, readConcern=concern, maxTimeMS=MAJORITY_TIMEOUT
+                )
         except NoAnswer as silence:
             raise NotYet(f"the primary answers: it did not ({silence})") from silence
         except CommandError as error:
@@ -179,9 +174,10 @@ class OnPrimary(Operation[Observed]):
                 "the role root, or userAdminAnyDatabase.",
                 code=error.code,
             ) from error
+        return answer
 
-    def tell_primary(self, step: Step, name: str, value: t.Any, database: str, **more: t.Any) -> None:
-        """One change, which a majority has when this returns. Raises NotYet where waiting may help, and Failure."""
+    def tell_primary(self, step: Step, name: str, value: t.Any, database: str, **more: t.Any) -> bool:
+        """One change; whether a majority is known to have it. Raises NotYet where waiting may help, and Failure."""
         mark = (step.action, step.target, step.sentence)
         if mark in self._taken:
             raise Failure(
@@ -191,25 +187,34 @@ class OnPrimary(Operation[Observed]):
         try:
             self._write(name, value, database, **more)
         except NoAnswer as silence:
-            self._unconfirmed = True
-            raise NotYet(f"the primary did not answer ({silence}); next: {step.sentence}") from silence
+            return self._untold(mark, f"the primary did not answer ({silence}); next: {step.sentence}")
+        except NotYet as late:
+            return self._untold(mark, str(late))
         except CommandError as error:
             if error.code in OVERTAKEN:
                 raise NotYet(f"somebody else did something of the kind just now ({error.message})") from error
-            if error.code in TRANSIENT:
-                self._unconfirmed = True
+            if error.code in NOT_DONE:
                 raise NotYet(f"the primary takes no changes now ({error.message}); next: {step.sentence}") from error
+            if error.code in TRANSIENT:
+                return self._untold(mark, f"the primary was interrupted ({error.message}); next: {step.sentence}")
             raise Failure(
                 f"MongoDB refused to {step.sentence}: {error.message} (code {error.code}).", code=error.code
             ) from error
         self._taken.add(mark)
+        return True
+
+    def _untold(self, mark: tuple[str, str, str], why: str) -> bool:
+        """It may be done, and the next look tells: so it counts as done once, and is waited for after that."""
+        if mark in self._uncertain:
+            raise NotYet(why)
+        self._uncertain.add(mark)
+        return False
 
     def _write(self, name: str, value: t.Any, database: str, **more: t.Any) -> None:
         concern = {"w": "majority", "wtimeout": MAJORITY_TIMEOUT}
         answer = self._command(name, value, database, writeConcern=concern, **more)
         late = answer.get("writeConcernError")
         if late:
-            self._unconfirmed = True
             raise NotYet(f"a majority of the members does not have it yet ({late.get('errmsg')})")
 
     def _command(self, name: str, value: t.Any, database: str, **more: t.Any) -> dict[str, t.Any]:
@@ -225,6 +230,7 @@ class OnPrimary(Operation[Observed]):
     def may_repeat(self) -> None:
         """What was done before is no measure of what follows."""
         self._taken.clear()
+        self._uncertain.clear()
 
     @abc.abstractmethod
     def around(self, observed: Observed) -> Around:

@@ -198,8 +198,8 @@ class RootPassword(OnPrimary[SeenRoot]):
                 if not following:
                     raise NotYet(f"the Secret {observed.secret} has no next password any more")
                 fields = {"mechanisms": self._mechanisms} if self._mechanisms else {}
-                self.tell_primary(step, "updateUser", observed.user, "admin", pwd=following, **fields)
-                self._given = following
+                if self.tell_primary(step, "updateUser", observed.user, "admin", pwd=following, **fields):
+                    self._given = following
             else:
                 merge(self.observer.cluster, secret, moved(secret))
                 self.may_repeat()

@@ -133,9 +133,12 @@ class Users(OnPrimary[SeenUsers]):
         return plan.plan_users(self._users, observed.users, observed.around)
 
     def act(self, steps: t.Sequence[Step], observed: SeenUsers) -> None:
+        if steps[0].action == plan.MAKE_SECRET:
+            in_parallel(lambda step: self._act_on_secret(step.action, step.data["user"]), steps)
+            return
         for step in steps:
             user: User = step.data["user"]
-            if step.action in (plan.MAKE_SECRET, plan.ROTATE, plan.CORRECT_SECRET, plan.DELETE_SECRET):
+            if step.action in (plan.ROTATE, plan.CORRECT_SECRET, plan.DELETE_SECRET):
                 self._act_on_secret(step.action, user)
             elif step.action == plan.CREATE:
                 self.tell_primary(step, "createUser", user.name.name, user.name.database, **self._new(user))
