@@ -164,7 +164,7 @@ def test_while_the_password_changes_whichever_is_valid_lets_in(server: dict[str,
     valid = "next"
     some._drop(login=True)
     assert some.ask(both, new_disk=False).kind is Kind.MEMBER
-    assert server["password"] == "next"
+    assert server["password"] == "next"  # noqa: S105
     assert link(login_first=True).ask(Credentials("root", "other", ("wrong",)), new_disk=False).kind is Kind.REFUSED
 
 

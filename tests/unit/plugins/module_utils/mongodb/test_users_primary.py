@@ -51,8 +51,8 @@ def test_who_has_no_vote_does_not_count() -> None:
     assert "1 of 2" in doubt(0, {0: told(0, 0), 1: told(1, 0)}, config)
 
 
-def waits(watcher: Watcher) -> str:
-    result = carry_out(RootPassword(t.cast("t.Any", watcher), Wish(), 0, Task().conceal), Task(check_mode=True))
+def waits(watcher: Watcher, rotation: str = "") -> str:
+    result = carry_out(RootPassword(t.cast("t.Any", watcher), Wish(rotation), 0, Task().conceal), Task(check_mode=True))
     return "; ".join(step["step"] for step in result["plan"])
 
 
@@ -63,7 +63,7 @@ def test_what_is_waited_for_is_named() -> None:
     assert waits(watcher) == (
         "wait until a member is primary: shop-1 SECONDARY; shop-2 SECONDARY; shop-0 gives no answer (silent)"
     )
-    assert NEVER_FORMED in waits(Watcher(Server(), Api(), formed=False))
+    assert NEVER_FORMED in waits(Watcher(Server(), Api(), formed=False), "1")
 
 
 @pytest.mark.parametrize(
