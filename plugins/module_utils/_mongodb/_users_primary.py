@@ -187,28 +187,33 @@ class OnPrimary(Operation[Observed]):
         try:
             self._write(name, value, database, **more)
         except NoAnswer as silence:
-            return self._untold(mark, f"the primary did not answer ({silence}); next: {step.sentence}")
-        except NotYet as late:
-            return self._untold(mark, str(late))
+            if self._may_be_done(mark):
+                return False
+            raise NotYet(f"the primary did not answer ({silence}); next: {step.sentence}") from silence
+        except NotYet:
+            if self._may_be_done(mark):
+                return False
+            raise
         except CommandError as error:
             if error.code in OVERTAKEN:
                 raise NotYet(f"somebody else did something of the kind just now ({error.message})") from error
             if error.code in NOT_DONE:
                 raise NotYet(f"the primary takes no changes now ({error.message}); next: {step.sentence}") from error
             if error.code in TRANSIENT:
-                return self._untold(mark, f"the primary was interrupted ({error.message}); next: {step.sentence}")
+                if self._may_be_done(mark):
+                    return False
+                raise NotYet(f"the primary was interrupted ({error.message}); next: {step.sentence}") from error
             raise Failure(
                 f"MongoDB refused to {step.sentence}: {error.message} (code {error.code}).", code=error.code
             ) from error
         self._taken.add(mark)
         return True
 
-    def _untold(self, mark: tuple[str, str, str], why: str) -> bool:
-        """It may be done, and the next look tells: so it counts as done once, and is waited for after that."""
-        if mark in self._uncertain:
-            raise NotYet(why)
+    def _may_be_done(self, mark: tuple[str, str, str]) -> bool:
+        """Whether to let the next look tell. It counts as done once, and is waited for after that."""
+        first = mark not in self._uncertain
         self._uncertain.add(mark)
-        return False
+        return first
 
     def _write(self, name: str, value: t.Any, database: str, **more: t.Any) -> None:
         concern = {"w": "majority", "wtimeout": MAJORITY_TIMEOUT}
