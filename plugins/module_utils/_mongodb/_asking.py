@@ -17,14 +17,16 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import facts
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Step
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Observed, Operation, Step
 
 # Seconds between two looks at members: short at first, because an election is over in a moment.
 FIRST_PAUSE = 0.05
 SLOWER = 1.3
 
 
-class Asking(Operation[Snapshot]):
+class Members(Operation[Observed]):
+    """Whatever it asks of them: one application's Lease, and waits that end soon after something changed."""
+
     def __init__(self, observer: Observer, wait_timeout: float) -> None:
         self.title = f"{observer.target.namespace}/{observer.target.name}"
         self.wait_timeout = wait_timeout
@@ -33,18 +35,11 @@ class Asking(Operation[Snapshot]):
         self._target = observer.target
         self._pause = FIRST_PAUSE
 
-    def observe(self) -> Snapshot:
-        return self._observer.observe()
-
-    def act(self, steps: t.Sequence[Step], observed: Snapshot) -> None:
-        for step in steps:
-            act(self._observer, step, observed)
+    def acted(self) -> None:
+        """A step was taken: what follows from it is to be seen soon."""
         self._pause = FIRST_PAUSE
 
-    def facts(self, observed: Snapshot) -> dict[str, t.Any]:
-        return facts(self._target, observed, time.time())
-
-    def blocked_by(self, observed: Snapshot) -> t.Sequence[str]:
+    def blocked_by(self, observed: Observed) -> t.Sequence[str]:
         if not self._observer.selector:
             return ()
         return diagnose(
@@ -55,3 +50,18 @@ class Asking(Operation[Snapshot]):
         """Pods are watched; members are asked again soon, and less often the longer nothing happens."""
         self._observer.pause(min(seconds, self._pause))
         self._pause = min(seconds, self._pause * SLOWER)
+
+
+class Asking(Members[Snapshot]):
+    """They are all asked for everything."""
+
+    def observe(self) -> Snapshot:
+        return self._observer.observe()
+
+    def act(self, steps: t.Sequence[Step], observed: Snapshot) -> None:
+        for step in steps:
+            act(self._observer, step, observed)
+        self.acted()
+
+    def facts(self, observed: Snapshot) -> dict[str, t.Any]:
+        return facts(self._target, observed, time.time())

@@ -62,7 +62,7 @@ class Link:
 
     def client(self, login: bool) -> Client:
         if login not in self._clients:
-            self._clients[login] = Client(self._tunnel.path, self._passwords[0] if login else None)
+            self._clients[login] = Client(self._tunnel.path, self._passwords[0] if login and self._passwords else None)
         return self._clients[login]
 
     def ask(self, credentials: t.Optional[Credentials], new_disk: bool) -> Answer:

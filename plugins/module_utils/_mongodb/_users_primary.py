@@ -11,12 +11,11 @@ from __future__ import annotations
 import abc
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._parallel import in_parallel
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import TRANSIENT
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Members
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
     CommandError,
     NoAnswer,
@@ -27,13 +26,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe im
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import PRIMARY, Answer, Config, Kind, Pod
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_declared import Name
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_plan import Around
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Observed, Operation, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Observed, Refusal, Step
 
 # Milliseconds that a majority of the members gets to take a write.
 MAJORITY_TIMEOUT = 10_000
-# Seconds between two looks at members: short at first, because an election is over in a moment.
-FIRST_PAUSE = 0.05
-SLOWER = 1.3
 # Answers to a step that another hand has taken since the look that it was planned on.
 OVERTAKEN = (_client.USER_EXISTS, _client.ROLE_EXISTS, _client.USER_NOT_FOUND)
 # Answers that come before anything is done.
@@ -61,16 +57,11 @@ def doubt(ordinal: int, hellos: t.Mapping[int, Hello], config: Config) -> str:
     return f"a majority takes {host} for the primary: {len(agreed)} of {len(voters)} voting members do so far"
 
 
-class OnPrimary(Operation[Observed]):
+class OnPrimary(Members[Observed]):
     """What is asked of the primary and done there; one that steps down meanwhile is waited for and found again."""
 
     def __init__(self, observer: Observer, wait_timeout: float) -> None:
-        self.observer = observer
-        self.target = observer.target
-        self.title = f"{self.target.namespace}/{self.target.name}"
-        self.wait_timeout = wait_timeout
-        self.lock = Lease(observer.cluster, self.target.namespace, self.target.name)
-        self._pause = FIRST_PAUSE
+        super().__init__(observer, wait_timeout)
         self._primary: t.Optional[int] = None
         self._taken: set[tuple[str, str, str]] = set()
         self._uncertain: set[tuple[str, str, str]] = set()
@@ -81,26 +72,26 @@ class OnPrimary(Operation[Observed]):
         """The primary, or why there is none to ask."""
         require_driver()
         self._primary = None
-        seen = self.observer.objects()
-        name, namespace = self.target.name, self.target.namespace
+        seen = self._observer.objects()
+        name, namespace = self._target.name, self._target.namespace
         login = Name("admin", seen.root_user)
         formed = bool(seen.recorded)
         missing = ""
         if not seen.stateful_set:
             missing = f"there is no StatefulSet {name} in namespace {namespace}"
         elif not seen.secret:
-            missing = f"there is no Secret {self.target.root_secret} in namespace {namespace} (root_secret)"
+            missing = f"there is no Secret {self._target.root_secret} in namespace {namespace} (root_secret)"
         if missing:
             return Around("", f"the objects are there: {missing}", missing, None, formed, login, namespace)
         hellos, silent = self._hellos(seen.pods)
         ordinal = claimant(hellos)
         if ordinal is None:
-            told = [f"{self.target.pod(o)} {hello.state or 'does not serve'}" for o, hello in hellos.items()]
+            told = [f"{self._target.pod(o)} {hello.state or 'does not serve'}" for o, hello in hellos.items()]
             states = "; ".join([*told, *silent]) or "there are no pods"
             waits = f"a member is primary: {states}" if formed else f"{NEVER_FORMED}; {states}"
             return Around("", waits, "", None, formed, login, namespace)
-        pod = self.target.pod(ordinal)
-        answer = self.observer.ask(ordinal)
+        pod = self._target.pod(ordinal)
+        answer = self._observer.ask(ordinal)
         refused, waits = self._judged(ordinal, answer, hellos)
         if not (refused or waits):
             self._primary = ordinal
@@ -109,9 +100,9 @@ class OnPrimary(Operation[Observed]):
         return Around(pod, waits, "", refused, formed, login, namespace)
 
     def _judged(self, ordinal: int, answer: Answer, hellos: t.Mapping[int, Hello]) -> tuple[t.Optional[Refusal], str]:
-        pod = self.target.pod(ordinal)
+        pod = self._target.pod(ordinal)
         if answer.kind is Kind.REFUSED:
-            where = f"{self.target.namespace}/{self.target.root_secret}"
+            where = f"{self._target.namespace}/{self._target.root_secret}"
             return (
                 Refusal(
                     f"The primary {pod} does not let in the user of the Secret {where} (root_secret): its password is "
@@ -125,10 +116,10 @@ class OnPrimary(Operation[Observed]):
             return None, f"the set has its root user, which mongodb_replica_set makes: {pod} has no user yet"
         if answer.kind is not Kind.MEMBER or answer.state != PRIMARY or answer.config is None:
             return None, f"a member is primary: {pod} {answer.state or answer.detail or answer.kind.value}"
-        if answer.set_name != self.target.replica_set:
+        if answer.set_name != self._target.replica_set:
             name = answer.set_name
             return Refusal(
-                f"The members are in a replica set named {name}, and replica_set is {self.target.replica_set}.",
+                f"The members are in a replica set named {name}, and replica_set is {self._target.replica_set}.",
                 (),
                 (f"declare replica_set: {name}",),
             ), ""
@@ -142,7 +133,7 @@ class OnPrimary(Operation[Observed]):
             if not pod.running:
                 return f"{pod.name} {pod.obstacle or 'does not run'}"
             try:
-                return self.observer.hello(pod)
+                return self._observer.hello(pod)
             except NoAnswer as silence:
                 return f"{pod.name} gives no answer ({silence})"
 
@@ -223,14 +214,10 @@ class OnPrimary(Operation[Observed]):
             raise NotYet(f"a majority of the members does not have it yet ({late.get('errmsg')})")
 
     def _command(self, name: str, value: t.Any, database: str, **more: t.Any) -> dict[str, t.Any]:
-        link = self.observer.links.get(self._primary) if self._primary is not None else None
+        link = self._observer.links.get(self._primary) if self._primary is not None else None
         if link is None:
             raise NotYet("the primary is gone")
         return link.client(login=True).command(name, value, seconds=_client.CHANGE_TIMEOUT, database=database, **more)
-
-    def acted(self) -> None:
-        """A step was taken: what follows from it is to be seen soon."""
-        self._pause = FIRST_PAUSE
 
     def may_repeat(self) -> None:
         """What was done before is no measure of what follows."""
@@ -244,15 +231,3 @@ class OnPrimary(Operation[Observed]):
     def hopeless(self, observed: Observed) -> t.Optional[str]:
         missing = self.around(observed).missing
         return f"{missing[0].upper()}{missing[1:]}." if missing else None
-
-    def blocked_by(self, observed: Observed) -> t.Sequence[str]:
-        if not self.observer.selector:
-            return ()
-        return diagnose(
-            self.observer.cluster, self.target.namespace, self.observer.selector, owners=(self.target.name,)
-        )
-
-    def pause(self, seconds: float) -> None:
-        """Pods are watched; members are asked again soon, and less often the longer nothing happens."""
-        self.observer.pause(min(seconds, self._pause))
-        self._pause = min(seconds, self._pause * SLOWER)

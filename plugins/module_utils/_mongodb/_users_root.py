@@ -136,9 +136,9 @@ class RootPassword(OnPrimary[SeenRoot]):
 
     def observe(self) -> SeenRoot:
         around = self.find()
-        target = self.target
+        target = self._target
         where = f"{target.namespace}/{target.root_secret}"
-        secret = self._secret = self.observer.cluster.get("v1", "Secret", target.root_secret, target.namespace)
+        secret = self._secret = self._observer.cluster.get("v1", "Secret", target.root_secret, target.namespace)
         if secret is None:
             return SeenRoot(around, secret=where)
         current, following = self._text(secret, PASSWORD), self._text(secret, NEXT)
@@ -167,7 +167,7 @@ class RootPassword(OnPrimary[SeenRoot]):
             return decoded(secret, key)
         except ValueError as exc:
             raise Failure(
-                f"root_secret: {key} in the Secret {self.target.namespace}/{self.target.root_secret} is not text in "
+                f"root_secret: {key} in the Secret {self._target.namespace}/{self._target.root_secret} is not text in "
                 "UTF-8. Correct the Secret."
             ) from exc
 
@@ -192,7 +192,7 @@ class RootPassword(OnPrimary[SeenRoot]):
             if step.action == WRITE_NEXT:
                 password = self._wish.new_password or random_text(PASSWORD_LENGTH)
                 self._conceal((password,))
-                merge(self.observer.cluster, secret, with_next(secret, password, self._wish.rotation))
+                merge(self._observer.cluster, secret, with_next(secret, password, self._wish.rotation))
             elif step.action == CHANGE:
                 following = self._text(secret, NEXT)
                 if not following:
@@ -201,7 +201,7 @@ class RootPassword(OnPrimary[SeenRoot]):
                 if self.tell_primary(step, "updateUser", observed.user, "admin", pwd=following, **fields):
                     self._given = following
             else:
-                merge(self.observer.cluster, secret, moved(secret))
+                merge(self._observer.cluster, secret, moved(secret))
                 self.may_repeat()
         self.acted()
 
@@ -212,7 +212,7 @@ class RootPassword(OnPrimary[SeenRoot]):
         return {
             "primary": observed.around.primary or None,
             "username": observed.user or None,
-            "secret": self.target.root_secret,
+            "secret": self._target.root_secret,
             "rotation": observed.rotation or None,
             "pending": observed.pending,
         }

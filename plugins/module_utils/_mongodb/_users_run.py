@@ -93,10 +93,10 @@ class Users(OnPrimary[SeenUsers]):
         keeping = plan.Keeping.ABSENT
         password = user.password
         if user.source and user.present:
-            password = secrets.given(user, self.observer.cluster, self.target.namespace)
+            password = secrets.given(user, self._observer.cluster, self._target.namespace)
         elif user.secret:
-            secret = self.observer.cluster.get("v1", "Secret", user.secret, self.target.namespace)
-            keeping, password = secrets.kept(user, secret, self._address, self.target.replica_set)
+            secret = self._observer.cluster.get("v1", "Secret", user.secret, self._target.namespace)
+            keeping, password = secrets.kept(user, secret, self._address, self._target.replica_set)
             self._kept[user.name] = secret
         self._learn(user, password)
         return keeping
@@ -104,12 +104,12 @@ class Users(OnPrimary[SeenUsers]):
     def _learn(self, user: User, password: t.Optional[str]) -> None:
         self._passwords[user.name] = password
         if password:
-            uri = secrets.connection_string(user, password, self._address, self.target.replica_set)
+            uri = secrets.connection_string(user, password, self._address, self._target.replica_set)
             self._conceal((password, uri))
 
     @property
     def _address(self) -> str:
-        return self.target.address(self.observer.objects())
+        return self._target.address(self._observer.objects())
 
     def _seen(self, user: User, document: t.Optional[Document], keeping: plan.Keeping) -> SeenUser:
         secret = self._kept.get(user.name)
@@ -150,18 +150,18 @@ class Users(OnPrimary[SeenUsers]):
         self.acted()
 
     def _act_on_secret(self, action: str, user: User) -> None:
-        cluster, secret = self.observer.cluster, self._kept.get(user.name)
+        cluster, secret = self._observer.cluster, self._kept.get(user.name)
         if action == plan.DELETE_SECRET:
             if secret:
-                cluster.delete("v1", "Secret", user.secret, self.target.namespace, uid=secret["metadata"]["uid"])
+                cluster.delete("v1", "Secret", user.secret, self._target.namespace, uid=secret["metadata"]["uid"])
             return
         password = self._passwords[user.name]
         if action != plan.CORRECT_SECRET or not password:
             password = random_text(PASSWORD_LENGTH)
             self._learn(user, password)
-        data = secrets.content(user, password, self._address, self.target.replica_set)
+        data = secrets.content(user, password, self._address, self._target.replica_set)
         if secret is None:
-            secrets.make(cluster, self.target, user, data)
+            secrets.make(cluster, self._target, user, data)
         else:
             secrets.write(cluster, secret, data, "" if action == plan.CORRECT_SECRET else user.rotation)
 
