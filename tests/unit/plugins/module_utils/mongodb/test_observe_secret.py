@@ -100,6 +100,11 @@ def test_another_password_meanwhile(observer: Observer, monkeypatch: pytest.Monk
     assert observer.objects().password_pending is False
 
 
+def test_a_member_that_is_behind_takes_the_former_password(observer: Observer) -> None:
+    t.cast("t.Any", observer.cluster).rotate({"password": "second", "password-previous": "first"})
+    assert kinds(observer) == [Kind.MEMBER, Kind.MEMBER]
+
+
 def test_a_wrong_password_stays_refused(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeLink, "valid", "nobody knows")
     assert kinds(observer) == [Kind.REFUSED, Kind.REFUSED]
