@@ -64,6 +64,21 @@ class FakeLink:
         pass
 
 
+class FakeTunnel:
+    failure: t.Any = ApiError("forbidden", 403, "Forbidden")
+    error: t.Optional[str] = "the way ends"
+    path = "/nowhere"
+
+    def __init__(self, *_unused: object) -> None:
+        pass
+
+    def __enter__(self) -> FakeTunnel:
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        pass
+
+
 @pytest.fixture
 def observer(monkeypatch: pytest.MonkeyPatch) -> t.Iterator[Observer]:
     monkeypatch.setattr(_observe, "Link", FakeLink)
@@ -115,27 +130,13 @@ def test_a_pod_that_went_is_no_error(observer: Observer) -> None:
 
 
 def test_a_missing_right_is_told_and_silence_is_silence(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Tunnel:
-        failure: t.Any = ApiError("forbidden", 403, "Forbidden")
-        error: t.Optional[str] = "the way ends"
-        path = "/nowhere"
-
-        def __init__(self, *_unused: object) -> None:
-            pass
-
-        def __enter__(self) -> Tunnel:
-            return self
-
-        def __exit__(self, *_unused: object) -> None:
-            pass
-
     def silent(_path: str) -> dict[str, t.Any]:
         raise NoAnswer("reset")
 
-    monkeypatch.setattr(_observe, "Tunnel", Tunnel)
+    monkeypatch.setattr(_observe, "Tunnel", FakeTunnel)
     monkeypatch.setattr(_observe, "hello", silent)
     with pytest.raises(ApiError):
         observer.hello(Pod("shop-0"))
-    monkeypatch.setattr(Tunnel, "failure", None)
+    monkeypatch.setattr(FakeTunnel, "failure", None)
     with pytest.raises(NoAnswer, match="the way ends"):
         observer.hello(Pod("shop-0"))
