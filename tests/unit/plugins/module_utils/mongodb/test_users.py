@@ -34,6 +34,7 @@ from .users_in_memory import (
     Server,
     Task,
     Watcher,
+    kept_of,
 )
 
 CART = {"name": "cart", "database": "cart", "roles": ["readWrite"]}
@@ -305,6 +306,21 @@ def test_a_user_is_not_made_twice_when_the_answer_is_lost() -> None:
     assert (result["changed"], actions(result)) == (True, ["create"])
 
 
+def test_a_user_that_somebody_else_makes_in_this_moment_is_no_failure() -> None:
+    some = Set()
+    do = some.server._do
+
+    def quicker(name: str, value: t.Any, database: str, more: dict[str, t.Any]) -> None:
+        if name == "createUser" and ("cart", "cart") not in some.server.users:
+            do(name, value, database, {**more, "roles": []})
+        do(name, value, database, more)
+
+    some.server._do = quicker  # type: ignore[method-assign]
+    result = some.run({**CART, "password": "pw-one"})
+    assert actions(result) == ["change"]
+    assert some.server.users["cart", "cart"]["roles"] == [{"role": "readWrite", "db": "cart"}]
+
+
 def test_mongodb_that_tells_something_else_than_it_took_ends_the_run() -> None:
     some = Set()
     user = {**CART, "password": "pw-one"}
@@ -388,8 +404,8 @@ SAME_SELLER = {
     "name": "seller",
     "privileges": [
         {"resource": {"cluster": True}, "actions": ["replSetGetStatus"]},
-        {"resource": {"db": "cart", "collection": "orders"}, "actions": ["insert"]},
-        {"resource": {"db": "cart", "collection": "orders"}, "actions": ["find", "insert"]},
+        {"resource": {"db": "cart", "collection": "orders"}, "actions": ["find"]},
+        {"resource": {"db": "cart", "collection": "orders"}, "actions": ["insert", "insert"]},
     ],
     "roles": [{"role": "read", "db": "stock"}, {"role": "read", "db": "stock"}],
 }
@@ -524,3 +540,16 @@ def test_the_key_of_the_standards_example() -> None:
     assert not matches({"SCRAM-SHA-256": kept}, "user", "\u0007")
     assert not matches({}, "user", "pencil")
     assert not matches({"external": True}, "user", "pencil")
+
+
+def test_the_older_mechanism_has_a_key_of_its_own() -> None:
+    # It is derived from the name as well.
+    kept = kept_of("cart", "pencil", ["SCRAM-SHA-1"])
+    assert matches(kept, "cart", "pencil")
+    assert not matches(kept, "other", "pencil")
+
+
+def test_a_password_is_prepared_as_the_standard_says() -> None:
+    # A soft hyphen is left out, and a character of compatibility becomes the one that it is compatible with.
+    kept = kept_of("cart", "IX pencil", ["SCRAM-SHA-256"])
+    assert matches(kept, "cart", "\u2168\u00ad pencil")
