@@ -78,5 +78,10 @@ def _data(cluster: Cluster, declared: t.Mapping[Key, Object]) -> t.Iterator[str]
 def _value(rule: t.Mapping[str, t.Any]) -> str:
     if "value" in rule:
         return str(rule["value"])
-    alphabet = string.ascii_letters + string.digits + ("+/" if rule.get("encoding") == "base64" else "")
-    return "".join(random.choice(alphabet) for _position in range(int(rule["length"])))
+    return random_text(int(rule["length"]), "+/" if rule.get("encoding") == "base64" else "")
+
+
+def random_text(length: int, more: str = "") -> str:
+    """Letters and digits by chance, and what ``more`` has besides."""
+    alphabet = string.ascii_letters + string.digits + more
+    return "".join(random.choice(alphabet) for _position in range(length))

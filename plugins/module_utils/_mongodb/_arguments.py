@@ -22,3 +22,13 @@ def target_arguments() -> dict[str, t.Any]:
         # The name of a Secret, not its content.
         "root_secret": {"type": "str", "no_log": False},
     }
+
+
+def restrictions_argument() -> dict[str, t.Any]:
+    """From and to which addresses a login is allowed."""
+    addresses = {"type": "list", "elements": "str"}
+    return {
+        "type": "list",
+        "elements": "dict",
+        "options": {"client_source": dict(addresses), "server_address": dict(addresses)},
+    }

@@ -35,6 +35,10 @@ class Conversation(Operation[Observed]):
         self._target = observer.target
         self._pause = FIRST_PAUSE
 
+    def acted(self) -> None:
+        """A step was taken: what follows from it is to be seen soon."""
+        self._pause = FIRST_PAUSE
+
     def blocked_by(self, observed: Observed) -> t.Sequence[str]:
         if not self._observer.selector:
             return ()
@@ -55,7 +59,7 @@ class Asking(Conversation[Snapshot]):
     def act(self, steps: t.Sequence[Step], observed: Snapshot) -> None:
         for step in steps:
             act(self._observer, step, observed)
-        self._pause = FIRST_PAUSE
+        self.acted()
 
     def facts(self, observed: Snapshot) -> dict[str, t.Any]:
         return facts(self._target, observed, time.time())

@@ -24,9 +24,11 @@ CHANGE_TIMEOUT = 30.0
 
 # Error codes of the server (its error_codes.yml).
 HOST_UNREACHABLE = 6
+USER_NOT_FOUND = 11
 UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18
 ALREADY_INITIALIZED = 23
+ROLE_NOT_FOUND = 31
 MAX_TIME_EXPIRED = 50
 NODE_NOT_FOUND = 74
 NO_REPLICATION = 76
@@ -39,6 +41,7 @@ CONFLICTING_OPERATION = 117
 # No other member has caught up in time: the primary stays.
 EXCEEDED_TIME_LIMIT = 262
 NOT_PRIMARY = (10107, 13435, 10058, 11602, 189, 91, 11600)
+ROLE_EXISTS = 51002
 USER_EXISTS = 51003
 
 
@@ -48,6 +51,14 @@ class Credentials:
 
     username: str
     password: str = dataclasses.field(repr=False)
+    #: others that a member may take instead, while the password is being changed and a while after it
+    others: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+
+    @property
+    def ways(self) -> tuple[Credentials, ...]:
+        """One for each password, the likeliest first."""
+        passwords = dict.fromkeys((self.password, *self.others))
+        return tuple(Credentials(self.username, password) for password in passwords)
 
 
 class NoAnswer(Exception):

@@ -69,9 +69,13 @@ class Target:
 
     def host(self, ordinal: int, snapshot: Snapshot) -> str:
         """The stable name of a member: the only name that ever goes into a configuration."""
+        return f"{self.pod(ordinal)}.{self.address(snapshot)}"
+
+    def address(self, snapshot: Snapshot) -> str:
+        """Where clients begin: the headless Service answers with every member."""
         found = snapshot.stateful_set
         service = self.service or (found.service if found else "") or self.name
-        return f"{self.pod(ordinal)}.{service}.{self.namespace}.svc.{self.cluster_domain}:{self.port}"
+        return f"{service}.{self.namespace}.svc.{self.cluster_domain}:{self.port}"
 
     def ordinal(self, host: str, snapshot: Snapshot) -> t.Optional[int]:
         """Whose stable name this is, or None where it is that of no pod of the StatefulSet."""

@@ -150,9 +150,7 @@ def problems(target: Target, seen: Snapshot, now: float) -> list[str]:
     """What a person on call should know, one sentence each."""
     if not seen.stateful_set:
         return [f"there is no StatefulSet {target.name} in namespace {target.namespace}"]
-    found = []
-    if not seen.secret:
-        found.append(f"there is no Secret {target.root_secret} to log in with (root_secret)")
+    found = _secret_problems(target, seen)
     told = {answer.set_id for answer in seen.answers.values() if answer.set_id}
     if len(told) > 1 or (seen.recorded and told and told != {seen.recorded}):
         found.append(f"not all members are of the same replica set: {'; '.join(evidence(target, seen))}")
@@ -178,6 +176,17 @@ def problems(target: Target, seen: Snapshot, now: float) -> list[str]:
     if config and config.voters % 2 == 0:
         found.append(f"the number of voting members is even ({config.voters})")
     return found
+
+
+def _secret_problems(target: Target, seen: Snapshot) -> list[str]:
+    if not seen.secret:
+        return [f"there is no Secret {target.root_secret} to log in with (root_secret)"]
+    if not seen.password_pending:
+        return []
+    return [
+        f"a change of the root user's password has begun and is not complete (Secret {target.root_secret}); "
+        "mongodb_root_password completes it"
+    ]
 
 
 def _epoch(stamp: str) -> t.Optional[float]:

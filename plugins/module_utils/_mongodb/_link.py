@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import time
 import typing as t
@@ -42,6 +43,8 @@ class Link:
         self._tunnel = Tunnel(cluster, namespace, pod, port)
         self._clients: dict[bool, Client] = {}
         self._credentials: t.Optional[Credentials] = None
+        # One password after the other, the one that was let in last at the front.
+        self._passwords: collections.deque[Credentials] = collections.deque()
         # Each way in is a connection of its own: the one that is likelier to be let in is tried first.
         self._login_first = login_first
         # Which process said 'not initialised', and since when.
@@ -59,13 +62,14 @@ class Link:
 
     def client(self, login: bool) -> Client:
         if login not in self._clients:
-            self._clients[login] = Client(self._tunnel.path, self._credentials if login else None)
+            self._clients[login] = Client(self._tunnel.path, self._passwords[0] if login and self._passwords else None)
         return self._clients[login]
 
     def ask(self, credentials: t.Optional[Credentials], new_disk: bool) -> Answer:
         """What the member says; silence is an answer too. Raises Failure where the API server forbids to ask."""
         if credentials != self._credentials:
             self._credentials = credentials
+            self._passwords = collections.deque(credentials.ways if credentials else ())
             self._drop(login=True)
         # A login that was refused before is tried again at the end: the user may have been made in between.
         last = (self._as_nobody, self._logged_in)
@@ -89,14 +93,20 @@ class Link:
         return Answer(Kind.REFUSED, f"it does not let in {who}")
 
     def _logged_in(self, new_disk: bool) -> t.Optional[Answer]:
-        if not self._credentials:
-            return None
+        for _one in range(len(self._passwords)):
+            found = self._let_in(new_disk)
+            if found:
+                return found
+            self._drop(login=True)
+            self._passwords.rotate(-1)
+        return None
+
+    def _let_in(self, new_disk: bool) -> t.Optional[Answer]:
         client = self.client(login=True)
         try:
             status = client.command("replSetGetStatus")
         except CommandError as error:
             if error.code == _client.AUTHENTICATION_FAILED:
-                self._drop(login=True)
                 return None
             if error.code == _client.INVALID_CONFIG:
                 return Answer(Kind.REMOVED, error.message, config=_config_of(client))

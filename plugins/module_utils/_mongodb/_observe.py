@@ -34,6 +34,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._hello impo
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import Link
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import ANNOTATION as NOTE
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import Hello, Note, recalled
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import NEXT, others
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     Answer,
     Kind,
@@ -63,6 +64,7 @@ class Observer:
         self.links: dict[int, Link] = {}
         self._credentials: t.Optional[Credentials] = None
         self._secret = ""  # which version of the Secret the credentials are from
+        self._password_pending = False
         self._objects: t.Optional[_Objects] = None
         self._read_at = 0.0
         self._changes: t.Optional[Changes] = None
@@ -95,7 +97,24 @@ class Observer:
         require_driver()
         found = self._look_at_objects()
         answers = self._ask(found)
+        if any(answer.kind is Kind.REFUSED for answer in answers.values()) and self._other_secret():
+            answers = self._ask(found)
         return dataclasses.replace(self._without_answers(found), answers=answers)
+
+    def objects(self) -> Snapshot:
+        """The same without asking any member."""
+        return self._without_answers(self._look_at_objects())
+
+    def ask(self, ordinal: int) -> Answer:
+        """What this one member says."""
+        require_driver()
+        found = self._look_at_objects()
+        if ordinal not in found.pods:
+            return Answer(Kind.UNREACHABLE, "no such pod any more")
+        answer = self._ask_running(found, (ordinal,))[ordinal]
+        if answer.kind is Kind.REFUSED and self._other_secret():
+            answer = self._ask_running(found, (ordinal,))[ordinal]
+        return answer
 
     def recall(self) -> t.Optional[Snapshot]:
         """The set as an earlier run noted it, where every member confirms that; else None, and nothing is known."""
@@ -105,7 +124,7 @@ class Observer:
             return None
         try:
             with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(found.pods))) as pool:
-                asked = {ordinal: pool.submit(self._hello, pod) for ordinal, pod in found.pods.items()}
+                asked = {ordinal: pool.submit(self.hello, pod) for ordinal, pod in found.pods.items()}
                 hellos = {ordinal: future.result() for ordinal, future in asked.items()}
         except (NoAnswer, Failure, ImportError):
             return None
@@ -127,9 +146,15 @@ class Observer:
         with contextlib.suppress(ApiError, Unreachable):
             annotate(self.cluster, self.target, seen.stateful_set, {NOTE: note}, exact=False)
 
-    def _hello(self, pod: Pod) -> Hello:
+    def hello(self, pod: Pod) -> Hello:
+        """What the member in this pod tells anybody. Raises NoAnswer, and Failure where asking is forbidden."""
         with Tunnel(self.cluster, self.target.namespace, pod.name, self.target.port) as tunnel:
-            return Hello.of(hello(tunnel.path))
+            try:
+                return Hello.of(hello(tunnel.path))
+            except NoAnswer as silence:
+                if isinstance(tunnel.failure, ApiError) and tunnel.failure.forbidden:
+                    raise tunnel.failure from silence
+                raise NoAnswer(tunnel.error or str(silence)) from silence
 
     def _look_at_objects(self) -> _Objects:
         if self._objects is None or time.monotonic() - self._read_at > OBJECTS_FOR:
@@ -144,6 +169,7 @@ class Observer:
             claims=found.claims,
             secret=self._credentials is not None,
             root_user=self._credentials.username if self._credentials else "",
+            password_pending=self._password_pending,
         )
 
     def forget_objects(self) -> None:
@@ -188,19 +214,33 @@ class Observer:
                 f"root_secret: the Secret {self.target.namespace}/{self.target.root_secret} must have the keys "
                 f"username and password; found no {' and no '.join(missing)}."
             )
+        self._password_pending = bool(data.get(NEXT))
         try:
             username, password = (base64.b64decode(data[key]).decode() for key in ("username", "password"))
+            more = others(secret)
         except ValueError as exc:
             raise Failure(
                 f"root_secret: username and password in the Secret {self.target.namespace}/{self.target.root_secret} "
                 "must be text in UTF-8, and one of them is not. Correct the Secret."
             ) from exc
-        return Credentials(username, password)
+        return Credentials(username, password, more)
+
+    def _other_secret(self) -> bool:
+        """Whether the Secret is another one than before: somebody may have changed the password meanwhile."""
+        known = self._secret
+        self._credentials = self._read_secret()
+        return self._secret != known
 
     def _ask(self, found: _Objects) -> dict[int, Answer]:
+        for ordinal in [ordinal for ordinal in self.links if ordinal not in found.pods]:
+            self.links.pop(ordinal).close()
+        return self._ask_running(found, found.pods)
+
+    def _ask_running(self, found: _Objects, ordinals: t.Iterable[int]) -> dict[int, Answer]:
         answers: dict[int, Answer] = {}
         asked: list[tuple[int, Pod]] = []
-        for ordinal, pod in found.pods.items():
+        for ordinal in ordinals:
+            pod = found.pods[ordinal]
             link = self.links.get(ordinal)
             if link and link.uid != pod.uid:
                 self.links.pop(ordinal).close()
@@ -208,8 +248,6 @@ class Observer:
                 asked.append((ordinal, pod))
             else:
                 answers[ordinal] = Answer(Kind.UNREACHABLE, f"its pod {pod.obstacle or 'does not run'}")
-        for ordinal in [ordinal for ordinal in self.links if ordinal not in found.pods]:
-            self.links.pop(ordinal).close()
         if asked:
             recorded = bool(found.stateful_set and found.stateful_set.recorded)
             with concurrent.futures.ThreadPoolExecutor(max_workers=len(asked)) as pool:

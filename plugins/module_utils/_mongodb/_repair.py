@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _repair_look
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import FIRST_PAUSE, Conversation
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import EMPTY, FORCE, plan
@@ -64,7 +64,7 @@ class Repair(Conversation[Evidence]):
                 self._came_back(step)
             act(self._observer, step, observed, self._next_change)
             self._begun = self._begun or step.action in (FORCE, EMPTY)
-        self._pause = FIRST_PAUSE
+        self.acted()
 
     def _came_back(self, step: Step) -> None:
         """A disk that is neither a claim's nor the pod's own is not emptied by this: never try it again and again."""

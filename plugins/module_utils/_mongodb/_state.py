@@ -185,6 +185,8 @@ class Snapshot:
     #: whether the Secret with the root user's name and password is there
     secret: bool = True
     root_user: str = ""
+    #: that Secret has a next password too: a change of it has begun and is not complete
+    password_pending: bool = False
 
     def answer(self, ordinal: int) -> Answer:
         found = self.answers.get(ordinal)

@@ -64,9 +64,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
     class FakeClient:
         def __init__(self, _path: str, credentials: t.Optional[Credentials]) -> None:
             self.login = credentials is not None
+            self.password = credentials.password if credentials else None
 
         def command(self, name: str, value: t.Any = 1, **_more: t.Any) -> t.Any:
             state["asked"].append((self.login, name, value))
+            state["password"] = self.password
             reply = state["replies"](self.login, name, value)
             if isinstance(reply, Exception):
                 raise reply
@@ -141,6 +143,29 @@ def test_a_missing_right_is_not_waited_for(server: dict[str, t.Any], monkeypatch
 def test_no_user_yet(server: dict[str, t.Any]) -> None:
     server["replies"] = lambda login, _name, _value: CommandError(18, "no such user") if login else STATUS
     assert link(login_first=True).ask(ROOT, new_disk=False).kind is Kind.NO_USER
+
+
+@pytest.mark.parametrize("valid", ["old", "next", "previous"])
+def test_while_the_password_changes_whichever_is_valid_lets_in(server: dict[str, t.Any], valid: str) -> None:
+    def one_is_valid(login: bool, name: str, value: t.Any) -> t.Any:
+        if login and server["password"] != valid:
+            return CommandError(18, "no")
+        return formed(login, name, value)
+
+    server["replies"] = one_is_valid
+    some = link(login_first=True)
+    both = Credentials("root", "old", ("next", "previous", "old"))
+    assert some.ask(both, new_disk=False).kind is Kind.MEMBER
+    # It stays with what worked.
+    server["asked"].clear()
+    assert some.ask(both, new_disk=False).kind is Kind.MEMBER
+    assert [name for _login, name, _value in server["asked"]] == ["replSetGetStatus", "replSetGetConfig"]
+    # And finds the other one when that is valid.
+    valid = "next"
+    some._drop(login=True)
+    assert some.ask(both, new_disk=False).kind is Kind.MEMBER
+    assert server["password"] == "next"  # noqa: S105
+    assert link(login_first=True).ask(Credentials("root", "other", ("wrong",)), new_disk=False).kind is Kind.REFUSED
 
 
 def test_wrong_password(server: dict[str, t.Any]) -> None:

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""The passwords in the Secret of the root user, and the order in which they change. Pure.
+
+While the password changes, the database has either of two, and nobody can ask which before a login. So both stand in
+the Secret, and whoever logs in tries both. The new one is written beside the old one first, then given to the database,
+and then put in the old one's place. The old one is kept beside it: a member that lags, or is delayed on purpose, takes
+the old one until it has caught up.
+"""
+
+from __future__ import annotations
+
+import base64
+import typing as t
+
+PASSWORD = "password"  # noqa: S105 (names of keys)
+NEXT = "password-next"
+PREVIOUS = "password-previous"
+# On the Secret: which rotation made the password that it has, and which one made the next.
+ROTATION = "stateful.kube/rotation"
+ROTATION_NEXT = "stateful.kube/rotation-next"
+
+
+def decoded(secret: t.Mapping[str, t.Any], key: str) -> t.Optional[str]:
+    """The text under this key, or None where there is none. Raises ValueError where it is no text."""
+    value = (secret.get("data") or {}).get(key)
+    return base64.b64decode(value).decode() if value else None
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def annotation(secret: t.Mapping[str, t.Any], name: str) -> str:
+    return str((secret["metadata"].get("annotations") or {}).get(name, ""))
+
+
+def others(secret: t.Mapping[str, t.Any]) -> tuple[str, ...]:
+    """Passwords beside the first that a member may take. Raises ValueError."""
+    found = (decoded(secret, NEXT), decoded(secret, PREVIOUS))
+    return tuple(password for password in found if password)
+
+
+def with_next(secret: t.Mapping[str, t.Any], password: str, rotation: str) -> dict[str, t.Any]:
+    """The patch that writes another password beside the one in use; it fits this very version of the Secret."""
+    return {"metadata": _metadata(secret, {ROTATION_NEXT: rotation or None}), "data": {NEXT: encoded(password)}}
+
+
+def moved(secret: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The patch that puts the next password into the place of the former one."""
+    data = secret["data"]
+    stamp = annotation(secret, ROTATION_NEXT) or annotation(secret, ROTATION)
+    return {
+        "metadata": _metadata(secret, {ROTATION: stamp or None, ROTATION_NEXT: None}),
+        "data": {PASSWORD: data[NEXT], NEXT: None, PREVIOUS: data[PASSWORD]},
+    }
+
+
+def _metadata(secret: t.Mapping[str, t.Any], annotations: t.Mapping[str, t.Optional[str]]) -> dict[str, t.Any]:
+    metadata = secret["metadata"]
+    return {
+        "uid": metadata["uid"],
+        "resourceVersion": metadata["resourceVersion"],
+        "annotations": dict(annotations),
+    }
