@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster import _connection
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
 from ansible_collections.stateful.kube.plugins.modules import mongodb_backup
 from ansible_collections.stateful.kube.plugins.plugin_utils._in_process import InProcessAction
 
-# Imported in the parent before it forks: paid once a run, not once a task. No thread is started by that. The driver is
-# not among it, because a run that has nothing to do gets along without.
+# Imported in the parent before it forks: paid once a run, not once a task. No thread is started by that.
 _connection.preload()
+_client.preload()
 
 
 class ActionModule(InProcessAction):

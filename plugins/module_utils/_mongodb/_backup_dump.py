@@ -37,7 +37,7 @@ TRIES = 10
 # Seconds between two lines of progress.
 SAY_EVERY = 5.0
 # What a member says that is shutting down, changing its role, or copying data itself.
-_LEAVING = (*NOT_PRIMARY, 11601, 13436)
+LEAVING = (*NOT_PRIMARY, 11601, 13436)
 
 
 class Reading:
@@ -180,7 +180,7 @@ def _pull(reading: Reading, oplog: source.Slice, wanted: Optime) -> None:
         except NoAnswer as exc:
             reading.lost(exc)
         except CommandError as error:
-            if error.code not in (*_LEAVING, *source.READ_AGAIN):
+            if error.code not in (*LEAVING, *source.READ_AGAIN):
                 raise
             reading.lost(error)
         if not oplog.end < wanted:
@@ -198,8 +198,8 @@ def _finish_oplog(writer: Writer, oplog: source.Slice, file: OutFile) -> None:
     body = path.with_name(f"body-{path.name}")
     path.rename(body)
     whole = writer.open(written.path)
-    for document in oplog.head:
-        whole.write(document)
+    for at in sorted(oplog.head):
+        whole.write(oplog.head[at])
     for document in documents(body):
         whole.write(document)
     writer.add(whole)
@@ -305,12 +305,12 @@ class _Dump:
 
     def _broken(self, exc: t.Union[NoAnswer, CommandError], ns: str, number: int) -> None:
         code = exc.code if isinstance(exc, CommandError) else None
-        if number == TRIES or (code is not None and code not in (*_LEAVING, *source.READ_AGAIN)):
+        if number == TRIES or (code is not None and code not in (*LEAVING, *source.READ_AGAIN)):
             raise Failure(
                 f"{self._reading.title}: {ns} cannot be read ({exc}), tried {number} times. The backup that was begun is "
                 "removed. Look at the member's log, or name another member in read_from."
             ) from exc
-        if code is None or code in _LEAVING:
+        if code is None or code in LEAVING:
             self._reading.lost(exc)
         else:
             time.sleep(0.2)

@@ -5,8 +5,8 @@
 # This file is private to the collection: no promise is made to others who import it.
 """Reads a set: what collections there are at one moment, their documents, and the oplog since then.
 
-The collections are read one after the other while writes go on, each by its id, so that one that is renamed meanwhile is
-still found. Everything is read with read concern majority, so nothing of it can be rolled back. The oplog is read along
+The collections are read one after the other while writes go on, each by its id, so that one that is renamed meanwhile
+is still found. Everything is read with read concern majority, so nothing of it can be rolled back. The oplog is read along
 with it from the very moment at which the list of collections was right; who replays it has the set as it was at the end
 of that slice. Reading it along, and not at the end, keeps a dump that takes long from losing its beginning.
 """
@@ -123,9 +123,8 @@ class Slice:
         self.dropped: set[bytes] = set()
         self.touched: set[str] = set()
         #: parts of transactions from before the start, which belong in front of everything
-        self.head: list[bytes] = []
+        self.head: dict[Optime, bytes] = {}
         self.file = file
-        self._known: set[tuple[int, int]] = set()
         self._pulled = 0.0
 
     def due(self) -> bool:
@@ -169,19 +168,13 @@ class Slice:
 
     def _fetch_head(self, bulk: Bulk, stamp: t.Any) -> None:
         """Parts of a transaction that was written before the start, and takes effect after it."""
-        parts: list[bytes] = []
-        while stamp is not None:
-            at = (int(stamp.time), int(stamp.inc))
-            if at in self._known:
-                break
+        while stamp is not None and (at := Optime.of(stamp)) not in self.head:
             asked = {"find": "oplog.rs", "filter": {"ts": stamp}, "readConcern": _MAJORITY}
             found = [one for batch in bulk.batches("local", asked) for one in batch]
             if not found:
-                raise overrun(Optime(*at))
-            self._known.add(at)
-            parts.append(found[0].raw)
+                raise overrun(at)
+            self.head[at] = found[0].raw
             stamp = earlier_part(found[0])
-        self.head += reversed(parts)
 
 
 class Overrun(Failure):
@@ -190,9 +183,9 @@ class Overrun(Failure):
 
 def overrun(position: Optime) -> Overrun:
     return Overrun(
-        f"The oplog of the set no longer has {position.text} ({position.time}), from where it was to be continued: more "
-        "was written meanwhile than it holds. Make the oplog larger (replSetResizeOplog on every member), or take slices "
-        "more often; then take a full backup."
+        f"The oplog of the set no longer has {position.text} ({position.time}), from where it was to be continued: "
+        "more was written meanwhile than it holds. Make the oplog larger (replSetResizeOplog on every member), or take "
+        "slices more often; then take a full backup."
     )
 
 

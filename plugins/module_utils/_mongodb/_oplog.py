@@ -308,8 +308,8 @@ def _headless(entry: Entry) -> Failure:
     stamp = entry["ts"]
     return Failure(
         f"The oplog of the backup lacks the beginning of a transaction that ends at {stamp.time}:{stamp.inc}, so it "
-        "cannot be replayed. The data is incomplete and marked as such: restore to a time before it (option until), or from "
-        "another backup."
+        "cannot be replayed. The data is incomplete and marked as such: restore to a time before it (option until), or "
+        "from another backup."
     )
 
 
