@@ -15,9 +15,9 @@ description:
   - Copies all databases of a replica set into a folder of the host where the task runs, through the Kubernetes API
     alone. Nothing runs in the cluster for it, and no database tools are needed.
   - The set may be written to meanwhile. The oplog is copied along from the moment at which the dump begins, and what is
-    restored is the set as it was at the end of that slice. Collections may be created, renamed and dropped, indexes built
-    and transactions committed meanwhile. Everything is read with read concern V(majority), so that nothing of a backup
-    can have been rolled back.
+    restored is the set as it was at the end of that slice. Collections may be created, renamed and dropped, indexes
+    built and transactions committed meanwhile. Everything is read with read concern V(majority), so that nothing of a
+    backup can have been rolled back.
   - It is read from a secondary that has caught up, a hidden one before others. Where that member goes away, the
     collection that was being read is begun anew from another one.
   - The layout is that of C(mongodump --oplog), with a file C(manifest.json) besides, which holds the positions, counts
@@ -48,27 +48,39 @@ options:
   mode:
     description:
       - V(full) dumps everything.
-      - V(oplog) copies the oplog since the last backup and no more. With such slices, taken often, the set can be restored
-        to any time in between. A run after which nothing is new leaves no slice and reports no change.
+      - V(oplog) copies the oplog since the last backup and no more. With such slices, taken often, the set can be
+        restored to any time in between. A run after which nothing is new leaves no slice and reports no change.
     type: str
     choices: [full, oplog]
     default: full
   keep:
     description:
-      - How many complete full backups of this replica set to keep, the new one included. Older ones are removed after the
-        new one is complete, with the slices that no other one needs.
+      - How many complete full backups of this replica set to keep, the new one included. Older ones are removed after
+        the new one is complete, with the slices that no other one needs.
       - V(0) keeps all.
     type: int
     default: 0
   read_from:
     description:
-      - Name of the pod to read from. By default the module chooses a secondary that is at most 10 seconds behind and not
-        delayed, and reads from the primary only where no other member holds data.
+      - Name of the pod to read from. By default the module chooses a secondary that is at most 10 seconds behind and
+        not delayed, and reads from the primary only where no other member holds data.
     type: str
   gzip:
     description: Whether to compress the files, as C(mongodump --gzip) does.
     type: bool
     default: true
+  verify:
+    description:
+      - Whether to prove the backup before older ones are removed. It is restored into a mongod of its own, in a pod of
+        the set's namespace that lives as long as that takes, and every collection is compared by number and hash of its
+        documents. What was not written to during the dump is compared with what was read. The rest is read once more
+        from the set, as of the end of the backup, which the server remembers for five minutes
+        (C(minSnapshotHistoryWindowInSeconds)); what takes longer is named in C(state.verification.not_compared).
+      - The pod has an emptyDir, and asks for twice the size of the data on its node's disk. The account needs the
+        rights to create and delete jobs and pods for it.
+      - Not with O(mode=oplog).
+    type: bool
+    default: false
   wait_timeout:
     description: Seconds to wait for a member that can be read from. The reading itself may take as long as it takes.
     type: int
@@ -117,6 +129,12 @@ state:
       description: The backup that was made, as in C(backups); null in check mode, and where nothing was new.
       type: dict
       returned: always
+    verification:
+      description:
+        - With O(verify), how many C(collections) and C(documents) were compared, and those C(not_compared), each with
+          C(why). Otherwise null.
+      type: dict
+      returned: always
     backups:
       description:
         - All complete backups of this name in the folder, the newest last, with C(backup) (the name of its folder),
@@ -156,6 +174,7 @@ SPECIFICATION = {
         "keep": {"type": "int", "default": 0},
         "read_from": {"type": "str"},
         "gzip": {"type": "bool", "default": True},
+        "verify": {"type": "bool", "default": False},
     },
     "supports_check_mode": True,
 }

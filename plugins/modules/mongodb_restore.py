@@ -12,20 +12,20 @@ version_added: 0.1.0
 author:
   - The stateful.kube authors (@stateful-kube)
 description:
-  - Brings what M(stateful.kube.mongodb_backup) has saved into a replica set that is there. The set may be the one that was
-    saved, or another one, with any number of members.
+  - Brings what M(stateful.kube.mongodb_backup) has saved into a replica set that is there. The set may be the one that
+    was saved, or another one, with any number of members.
   - Before anything is touched, every file of the backup is compared with its SHA-256.
   - A set that holds data is refused, unless its name is typed again (O(overwrite_data_of)). Then all its databases are
     replaced, also those that the backup does not have.
-  - Collections come with their options, and at the end with their indexes and views. The oplog of the backup is replayed,
-    up to its end or up to O(until). Users and roles are added where O(users) says so; users who are there already keep
-    their passwords, so the root user of the set stays who he is.
+  - Collections come with their options, and at the end with their indexes and views. The oplog of the backup is
+    replayed, up to its end or up to O(until). Users and roles are added where O(users) says so; users who are there
+    already keep their passwords, so the root user of the set stays who he is.
   - As long as a restore is not complete, the set holds a database C(stateful_kube_restore) that says so. A run that was
     killed is continued by the same command - collections that were complete are not loaded again - or begins anew where
     the oplog was being replayed. The name need not be typed again for that.
   - Writes of others during a restore are not kept from it. Stop the applications that use the set.
-  - The account needs the rights to get the StatefulSet and the Secret, to list pods and persistentvolumeclaims, to get and
-    create C(pods/portforward), and to get, create, update and delete leases. The root user is logged in as.
+  - The account needs the rights to get the StatefulSet and the Secret, to list pods and persistentvolumeclaims, to get
+    and create C(pods/portforward), and to get, create, update and delete leases. The root user is logged in as.
 extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection
@@ -33,7 +33,8 @@ extends_documentation_fragment:
 attributes:
   idempotent:
     support: none
-    details: A restore that was asked for is done, also where the data is the same. Without O(overwrite_data_of) the second
+    details: A restore that was asked for is done, also where the data is the same. Without O(overwrite_data_of) the
+    second
       run is refused.
 options:
   src:
@@ -42,8 +43,8 @@ options:
     required: true
   backup:
     description:
-      - Name of the full backup, as its folder is called, or V(latest), the newest one, with O(until) the newest one before
-        that time.
+      - Name of the full backup, as its folder is called, or V(latest), the newest one, with O(until) the newest one
+        before that time.
     type: str
     default: latest
   backup_of:
@@ -54,9 +55,9 @@ options:
     type: str
   until:
     description:
-      - Restore what was before this time, given in UTC as C(2026-03-01T14:05:00Z), or before this position in the oplog,
-        given as C(SECONDS:ORDINAL). It has to be after the end of the full backup's reading and no later than the last
-        slice (C(restorable_from) and C(restorable_until) in the result of M(stateful.kube.mongodb_backup)).
+      - Restore what was before this time, given in UTC as C(2026-03-01T14:05:00Z), or before this position in the
+        oplog, given as C(SECONDS:ORDINAL). It has to be after the end of the full backup's reading and no later than
+        the last slice (C(restorable_from) and C(restorable_until) in the result of M(stateful.kube.mongodb_backup)).
       - V(latest) replays all slices there are. By default the backup is restored as it is, without later slices.
     type: str
   users:
@@ -125,7 +126,8 @@ state:
       elements: dict
       returned: always
     until:
-      description: The C(position) and C(time) up to which there is data, and whether that position itself is C(excluded).
+      description: The C(position) and C(time) up to which there is data, and whether that position itself is
+      C(excluded).
       type: dict
       returned: always
     complete:

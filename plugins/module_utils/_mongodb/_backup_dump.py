@@ -125,8 +125,8 @@ class Reading:
             self._observer.pause(0.5)
 
 
-def dump(reading: Reading, writer: Writer, wish: Wish) -> Manifest:
-    """A full backup. Raises NotYet while no collection was read, and Failure."""
+def dump(reading: Reading, writer: Writer, wish: Wish) -> tuple[Manifest, set[str]]:
+    """A full backup, and what was written to meanwhile. Raises NotYet while no collection was read, and Failure."""
     started = iso(time.time())
     suffix = ".bson.gz" if wish.gzip else ".bson"
     catalog = source.catalog(reading.bulk())
@@ -143,7 +143,7 @@ def dump(reading: Reading, writer: Writer, wish: Wish) -> Manifest:
             "tell of it. The backup is removed. Run it again."
         )
     _finish_oplog(writer, oplog, work.oplog_file)
-    return _manifest(reading, writer, FULL, started, oplog, consistent, tuple(found))
+    return _manifest(reading, writer, FULL, started, oplog, consistent, tuple(found)), oplog.touched
 
 
 def copy_oplog(reading: Reading, writer: Writer, wish: Wish, positions: t.Sequence[Optime]) -> t.Optional[Manifest]:
@@ -160,8 +160,8 @@ def copy_oplog(reading: Reading, writer: Writer, wish: Wish, positions: t.Sequen
             if number + 1 == len(positions):
                 raise
             reading.task.warn(
-                f"{overrun.message} The newest full backup is continued from its own end; older ones cannot be restored "
-                f"to a time after {position.time}."
+                f"{overrun.message} The newest full backup is continued from its own end; older ones cannot be "
+                f"restored to a time after {position.time}."
             )
             continue
         if not oplog.entries:
@@ -307,8 +307,8 @@ class _Dump:
         code = exc.code if isinstance(exc, CommandError) else None
         if number == TRIES or (code is not None and code not in (*LEAVING, *source.READ_AGAIN)):
             raise Failure(
-                f"{self._reading.title}: {ns} cannot be read ({exc}), tried {number} times. The backup that was begun is "
-                "removed. Look at the member's log, or name another member in read_from."
+                f"{self._reading.title}: {ns} cannot be read ({exc}), tried {number} times. The backup that was begun "
+                "is removed. Look at the member's log, or name another member in read_from."
             ) from exc
         if code is None or code in LEAVING:
             self._reading.lost(exc)

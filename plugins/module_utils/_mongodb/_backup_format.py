@@ -35,6 +35,9 @@ OPLOG = "oplog"
 #: where a restore keeps its own notes in the target; gone when it is complete
 SCRATCH = "stateful_kube_restore"
 
+#: what ``verified`` begins with where the backup turned out to be wrong
+FAILED = "FAILED"
+
 # Names of files hold 255 bytes. Longer names of collections are cut as mongodump cuts them; the real name is in
 # the metadata.
 _LONGEST = 238
@@ -223,7 +226,9 @@ def content_text(total: int) -> str:
 
 
 def fulls(found: t.Iterable[Manifest]) -> list[Manifest]:
-    return sorted((one for one in found if one.kind == FULL), key=lambda one: (one.end, one.backup))
+    """Full backups that can be relied on, the newest last."""
+    good = (one for one in found if one.kind == FULL and not one.verified.startswith(FAILED))
+    return sorted(good, key=lambda one: (one.end, one.backup))
 
 
 def slices(found: t.Iterable[Manifest]) -> list[Manifest]:
@@ -236,8 +241,8 @@ def outdated(found: t.Iterable[Manifest], keep: int) -> list[Manifest]:
     kept = fulls(known)[-keep:] if keep else fulls(known)
     if not kept:
         return []
-    gone = [one for one in fulls(known) if one not in kept]
-    return gone + [one for one in slices(known) if one.end <= kept[0].end]
+    old = [one for one in known if one not in kept and one.end <= kept[0].end]
+    return sorted(old, key=lambda one: (one.end, one.backup))
 
 
 def chain(base: Manifest, found: t.Iterable[Manifest]) -> list[Manifest]:

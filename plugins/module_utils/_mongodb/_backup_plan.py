@@ -42,11 +42,14 @@ class Wish:
     read_from: str = ""
     gzip: bool = True
     verify: bool = False
-    verify_image: str = ""
 
 
 def wish_of(params: t.Mapping[str, t.Any]) -> Wish:
     """Read and check the options. Raises Failure that names the option."""
+    if params["verify"] and params["mode"] == OPLOG:
+        raise Failure(
+            "verify: expected false where mode is oplog, because a slice alone cannot be restored. Leave it out."
+        )
     if params["keep"] < 0:
         raise Failure(f"keep: expected a number of backups, or 0 to keep all, found {params['keep']}.")
     if not os.path.isabs(params["dest"]):
@@ -57,6 +60,7 @@ def wish_of(params: t.Mapping[str, t.Any]) -> Wish:
         keep=params["keep"],
         read_from=params["read_from"] or "",
         gzip=params["gzip"],
+        verify=params["verify"],
     )
 
 
@@ -99,9 +103,10 @@ def plan(target: Target, wish: Wish, around: Around) -> t.Union[Plan, Refusal]:
             steps.append(Step("dump", target.pod(ordinal), _sentence(target, wish, around, ordinal)))
             if around.seen.answers[ordinal].state == PRIMARY and not wish.read_from:
                 warnings = (
-                    f"{target.pod(ordinal)} is the only member that holds data, so the backup is read from the primary.",
+                    f"{target.pod(ordinal)} is the only member that holds data, so the backup is read from the "
+                    "primary.",
                 )
-    if wish.verify and not around.verified:
+    if wish.verify and wish.kind == FULL and not around.verified:
         steps.append(
             Step("verify", target.name, "verify it: restore it into a member of its own and compare every collection")
         )

@@ -6,9 +6,9 @@
 """Reads a set: what collections there are at one moment, their documents, and the oplog since then.
 
 The collections are read one after the other while writes go on, each by its id, so that one that is renamed meanwhile
-is still found. Everything is read with read concern majority, so nothing of it can be rolled back. The oplog is read along
-with it from the very moment at which the list of collections was right; who replays it has the set as it was at the end
-of that slice. Reading it along, and not at the end, keeps a dump that takes long from losing its beginning.
+is still found. Everything is read with read concern majority, so nothing of it can be rolled back. The oplog is read
+along with it from the very moment at which the list of collections was right; who replays it has the set as it was at
+the end of that slice. Reading it along, and not at the end, keeps a dump that takes long from losing its beginning.
 """
 
 from __future__ import annotations

@@ -142,7 +142,8 @@ class Restore(Operation[Around]):
                 ) from exc
 
     def _act(self, step: Step, observed: Around) -> None:
-        assert self._bulk is not None
+        if self._bulk is None:
+            raise NotYet("the primary is to be asked again")
         work = self._work(self._bulk)
         identity = self._wish.identity
         if step.action == CLEAR:

@@ -192,15 +192,14 @@ class Work:
         from bson.raw_bson import RawBSONDocument
 
         found = [RawBSONDocument(raw) for raw in batch]
-        if not any(_has_empty_stamp(document) for document in found):
-            asked = {"insert": name, "documents": found, "ordered": False, "writeConcern": _ONE}
-            answer = self._bulk.command(database, {**asked, "bypassDocumentValidation": True})
-            # A document that was deleted and made again while the collection was read is in the dump twice. Either
-            # will do: the oplog that is yet to come brings it to its last state.
-            _require_written(answer, besides=DUPLICATE_KEY)
-            return
-        # An insert would put the present time in its place.
-        self._apply([{"op": "i", "ns": f"{database}.{name}", "o": document} for document in found])
+        asked = {"insert": name, "documents": found, "ordered": False, "writeConcern": _ONE}
+        answer = self._bulk.command(database, {**asked, "bypassDocumentValidation": True})
+        # A document that was deleted and made again while the collection was read is in the dump twice. Either will do:
+        # the oplog that is yet to come brings it to its last state.
+        _require_written(answer, besides=DUPLICATE_KEY)
+        again = [op for document in found for op in _empty_stamps(f"{database}.{name}", document)]
+        if again:
+            self._apply(again)
 
     # -- the oplog
 
@@ -222,6 +221,8 @@ class Work:
                 else:
                     waiting.append(action.op)
                     size += more
+                    if action.op["op"] == "i":
+                        waiting += _empty_stamps(action.ns, action.op["o"])
             self._alive(f"replaying the oplog, {count} entries")
         self._flush(waiting)
         return count
@@ -349,13 +350,16 @@ def _batches(found: t.Iterable[bytes]) -> t.Iterator[list[bytes]]:
         yield batch
 
 
-def _has_empty_stamp(document: t.Any) -> bool:
-    """Whether a field of the document itself is the timestamp 0, which an insert gives another meaning."""
+def _empty_stamps(ns: str, document: t.Any) -> list[dict[str, t.Any]]:
+    """What puts the timestamp 0 back into fields of a document: an insert puts the present time in its place."""
     if _EMPTY_STAMP not in document.raw:
-        return False
+        return []
     from bson.timestamp import Timestamp
 
-    return any(value == Timestamp(0, 0) for value in document.values() if isinstance(value, Timestamp))
+    fields = {key: value for key, value in document.items() if isinstance(value, Timestamp) and not value.time}
+    empty = {key: value for key, value in fields.items() if not value.inc and key != "_id"}
+    op = {"op": "u", "ns": ns, "o": {"$v": 2, "diff": {"u": empty}}, "o2": {"_id": document["_id"]}}
+    return [op] if empty else []
 
 
 def _require_written(answer: t.Mapping[str, t.Any], besides: t.Optional[int] = None) -> None:
