@@ -116,7 +116,7 @@ class Backup(Operation[Around]):
     def _verify(self) -> None:
         made, target = self._made, self._observer.target
         if made is None or self._expected is None:
-            raise Failure(f"{self.title}: there is no backup of this run to verify.")
+            raise AssertionError("only a backup of this run is verified")
         seen = self._observer.observe()
         live = next(
             (one for pod in seen.pods.values() if (one := self._cluster.get("v1", "Pod", pod.name, target.namespace))),

@@ -276,26 +276,29 @@ class _Sink:
 def verify_files(folder: pathlib.Path, manifest: Manifest, alive: t.Callable[[int], None]) -> None:
     """Compare every file with its size and hash. ``alive`` is told how many bytes were read. Raises Failure."""
     for file in manifest.files:
-        found, size = hashlib.sha256(), 0
-        try:
-            with (folder / file.path).open("rb") as opened:
-                while part := opened.read(CHUNK):
-                    found.update(part)
-                    size += len(part)
-                    alive(len(part))
-        except OSError as exc:
-            raise Failure(_damaged(folder, file, f"it cannot be read ({exc.strerror})")) from exc
-        if size != file.size:
-            raise Failure(_damaged(folder, file, f"its size is {size} bytes and was {file.size}"))
-        if found.hexdigest() != file.sha256:
-            raise Failure(_damaged(folder, file, f"its SHA-256 is {found.hexdigest()} and was {file.sha256}"))
+        problem = _problem(folder / file.path, file, alive)
+        if problem:
+            raise Failure(
+                f"backup: {folder / file.path} is not as it was written: {problem}. Nothing was changed. Restore from "
+                "another backup, or from another copy of this one."
+            )
 
 
-def _damaged(folder: pathlib.Path, file: File, what: str) -> str:
-    return (
-        f"backup: {folder / file.path} is not as it was written: {what}. Nothing was changed. Restore from another "
-        "backup, or from another copy of this one."
-    )
+def _problem(path: pathlib.Path, file: File, alive: t.Callable[[int], None]) -> str:
+    found, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as opened:
+            while part := opened.read(CHUNK):
+                found.update(part)
+                size += len(part)
+                alive(len(part))
+    except OSError as exc:
+        return f"it cannot be read ({exc.strerror})"
+    if size != file.size:
+        return f"its size is {size} bytes and was {file.size}"
+    if found.hexdigest() != file.sha256:
+        return f"its SHA-256 is {found.hexdigest()} and was {file.sha256}"
+    return ""
 
 
 def documents(path: pathlib.Path) -> t.Iterator[bytes]:

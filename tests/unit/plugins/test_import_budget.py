@@ -42,6 +42,8 @@ ACTIONS = {
     "claim_migrate": (PLAIN, "concurrent http ssl"),
     "claim_resize": (PLAIN, "concurrent http ssl"),
     "manifests": (PLAIN, "concurrent http ssl"),
+    "mongodb_backup": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
+    "mongodb_restore": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
     # No driver: a run that has nothing to do gets along without.
     "mongodb_replica_set": (PLAIN, "concurrent http ssl"),
     "mongodb_replica_set_info": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
@@ -63,6 +65,8 @@ IMPORTED_MODULES = {
     "claim_migrate": ("", "concurrent ssl"),
     "claim_resize": ("", "concurrent ssl"),
     "manifests": ("", "concurrent ssl"),
+    "mongodb_backup": ("", "concurrent ssl"),
+    "mongodb_restore": ("", "concurrent ssl"),
     "mongodb_replica_set": ("", "concurrent ssl"),
     "mongodb_replica_set_info": ("", "concurrent ssl"),
     "mongodb_switchover": ("", "concurrent ssl"),
