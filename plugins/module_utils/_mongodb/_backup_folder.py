@@ -90,8 +90,11 @@ class Folder:
                     yield folder.name
 
     def remove(self, name: str) -> None:
-        """Only ever called with what manifests() or leftovers() gave."""
-        folder = self.path / name
+        """Only ever called with what manifests() or leftovers() gave. Another run may be at it too, and be first."""
+        with contextlib.suppress(FileNotFoundError):
+            self._remove(self.path / name, name)
+
+    def _remove(self, folder: pathlib.Path, name: str) -> None:
         if not name.endswith(PARTIAL):
             # From here on it is no backup any more, also when this is killed in the middle.
             partial = folder.with_name(name + PARTIAL)
@@ -104,7 +107,7 @@ class Folder:
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)
             else:
-                entry.unlink()
+                entry.unlink(missing_ok=True)
         (folder / MARK).unlink(missing_ok=True)
         folder.rmdir()
 

@@ -136,6 +136,8 @@ class Writer:
             file.write(json.dumps([stamp.time, stamp.inc, ids]) + "\n")
 
     def run(self):
+        # Larger transactions take several entries then, as they do from 16 MB on.
+        self.client.admin.command({"setParameter": 1, "maxNumberOfTransactionOperationsInSingleOplogEntry": 4})
         for name in ("live", "ddl"):
             self.client.drop_database(name)
         for name in ("one", "two", "left", "right"):
@@ -177,7 +179,7 @@ class Writer:
                 live.left.insert_one({"_id": number}, session=session)
                 live.right.insert_one({"_id": number}, session=session)
                 if number % 5 == 0:
-                    many = [{"_id": f"{number} {n}", "pad": "z" * 400000} for n in range(45)]
+                    many = [{"_id": f"{number} {n}"} for n in range(45)]
                     live.left.insert_many(many, session=session)
                 if number % 5 == 1:
                     session.abort_transaction()
@@ -203,8 +205,8 @@ class Writer:
             ddl.create_collection(f"view{number}", viewOn=kept, pipeline=[{"$match": {"after": True}}])
             ddl.command({"collMod": f"view{number}", "viewOn": kept, "pipeline": [{"$match": {"n": 1}}]})
             ddl[made].insert_one({"_id": "of the same name, and another one"})
-            ddl.next.insert_one({"_id": number})
-            ddl.next.rename("current", dropTarget=True)
+            ddl.coming.insert_one({"_id": number})
+            ddl.coming.rename("current", dropTarget=True)
             if number > 2:
                 ddl[f"kept{number - 2}"].drop()
                 ddl[f"view{number - 2}"].drop()

@@ -152,6 +152,13 @@ def test_a_removal_that_was_killed_is_finished_by_the_next_run(folder: Folder, m
     assert list(folder.path.iterdir()) == []
 
 
+def test_what_another_run_removed_first_is_no_error(folder: Folder) -> None:
+    one = made(folder)
+    folder.remove(one.backup)
+    folder.remove(one.backup)
+    assert list(folder.path.iterdir()) == []
+
+
 def test_folders_of_others_are_no_leftovers(folder: Folder) -> None:
     for name in ("shop-20260101T000000Z.partial", "shop-20260101T000001Z.partial"):
         (folder.path / name / "mine").mkdir(parents=True)
