@@ -33,9 +33,7 @@ extends_documentation_fragment:
 attributes:
   idempotent:
     support: none
-    details: A restore that was asked for is done, also where the data is the same. Without O(overwrite_data_of) the
-    second
-      run is refused.
+    details: A restore that is asked for is done. Without O(overwrite_data_of) the second run is refused.
 options:
   src:
     description: The folder that the backups are in, O(stateful.kube.mongodb_backup#module:dest) of the backup.
@@ -126,8 +124,7 @@ state:
       elements: dict
       returned: always
     until:
-      description: The C(position) and C(time) up to which there is data, and whether that position itself is
-      C(excluded).
+      description: The C(position) and C(time) up to which there is data, and whether it is C(excluded) itself.
       type: dict
       returned: always
     complete:

@@ -136,8 +136,6 @@ class Writer:
             file.write(json.dumps([stamp.time, stamp.inc, ids]) + "\n")
 
     def run(self):
-        # Larger transactions take several entries then, as they do from 16 MB on.
-        self.client.admin.command({"setParameter": 1, "maxNumberOfTransactionOperationsInSingleOplogEntry": 4})
         for name in ("live", "ddl"):
             self.client.drop_database(name)
         for name in ("one", "two", "left", "right"):
@@ -178,8 +176,9 @@ class Writer:
                 session.start_transaction()
                 live.left.insert_one({"_id": number}, session=session)
                 live.right.insert_one({"_id": number}, session=session)
-                if number % 5 == 0:
-                    many = [{"_id": f"{number} {n}"} for n in range(45)]
+                if number % 20 == 7:
+                    # More than the 16 MB of one entry.
+                    many = [{"_id": f"{number} {n}", "pad": "z" * 400000} for n in range(43)]
                     live.left.insert_many(many, session=session)
                 if number % 5 == 1:
                     session.abort_transaction()
