@@ -18,6 +18,7 @@ Usage: outside.py KUBECONFIG NAMESPACE COMMAND ...
 from __future__ import annotations
 
 import base64
+import collections
 import contextlib
 import datetime
 import hashlib
@@ -120,8 +121,10 @@ def seed(client):
 
 
 class Writer:
-    def __init__(self, client, log, stop):
-        self.client = client
+    def __init__(self, sets, name, log, stop):
+        self.sets, self.name = sets, name
+        self.client = sets.primary(name)
+        self._numbers = collections.Counter()
         self.stop = pathlib.Path(stop)
         self._log = pathlib.Path(log)
         self._lock = threading.Lock()
@@ -145,11 +148,15 @@ class Writer:
         failed = []
 
         def guarded(work):
-            try:
-                work()
-            except Exception as exc:
-                failed.append(repr(exc))
-                self.stop.touch()
+            while self.going():
+                try:
+                    work()
+                except PyMongoError:
+                    # An election: what was under way may have been written or not, and is not in the log.
+                    self.client = self.sets.primary(self.name)
+                except Exception as exc:
+                    failed.append(repr(exc))
+                    self.stop.touch()
 
         threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
         for thread in threads:
@@ -159,20 +166,26 @@ class Writer:
         if failed:
             raise SystemExit("; ".join(failed))
 
+    def number(self, of):
+        """Each only once, whatever became of it."""
+        self._numbers[of] += 1
+        return self._numbers[of] - 1
+
     def insert(self, name):
-        number, live = 0, self.client.live
+        live = self.client.live
         with self.client.start_session() as session:
             while self.going():
+                number = self.number(name)
                 live[name].insert_one({"_id": number, "pad": "x" * secrets.randbelow(300)}, session=session)
                 self.note(session, [[name, number]])
                 live[name].update_one({"_id": number - 3}, {"$set": {"seen": number}, "$push": {"by": number}})
-                number += 1
 
     def transfer(self):
         """Transactions: some of more than one entry of the oplog, some given up."""
-        number, live = 0, self.client.live
+        live = self.client.live
         with self.client.start_session() as session:
             while self.going():
+                number = self.number("transfer")
                 session.start_transaction()
                 live.left.insert_one({"_id": number}, session=session)
                 live.right.insert_one({"_id": number}, session=session)
@@ -185,13 +198,13 @@ class Writer:
                 else:
                     session.commit_transaction()
                     self.note(session, [["left", number], ["right", number]])
-                number += 1
                 time.sleep(0.05)
 
     def define(self):
         """Collections that come, are indexed, renamed, replaced and dropped."""
-        number, ddl = 0, self.client.ddl
+        ddl = self.client.ddl
         while self.going():
+            number = self.number("define")
             made, kept = f"made{number}", f"kept{number}"
             ddl[made].insert_many([{"_id": n, "n": n % 7} for n in range(50)])
             ddl[made].create_index([("n", 1), ("_id", -1)], name="by_n")
@@ -210,13 +223,13 @@ class Writer:
                 ddl[f"kept{number - 2}"].drop()
                 ddl[f"view{number - 2}"].drop()
                 ddl[f"made{number - 2}"].drop()
-            number += 1
             time.sleep(0.2)
 
     def churn(self):
         """The large collection: documents are changed, deleted and made again; an index comes and goes."""
-        number, big = 0, self.client.base.big
+        big = self.client.base.big
         while self.going():
+            number = self.number("churn")
             for _n in range(20):
                 one = secrets.randbelow(BIG)
                 big.update_one({"_id": one}, {"$set": {"changed": number}, "$push": {"list": number}})
@@ -228,7 +241,6 @@ class Writer:
                 big.create_index("changed", name="changed", sparse=True)
             if number % 10 == 9:
                 big.drop_index("changed")
-            number += 1
 
 
 def lines(log):
@@ -318,7 +330,7 @@ def main():
     if command == "seed":
         seed(sets.primary(rest[0]))
     elif command == "write":
-        Writer(sets.primary(rest[0]), *rest[1:]).run()
+        Writer(sets, *rest).run()
     elif command == "acknowledged":
         found = acknowledged(sets.primary(rest[0]), *rest[1:])
     elif command == "middle":
