@@ -68,10 +68,11 @@ class NoAnswer(Exception):
 class CommandError(Exception):
     """The server answered with an error."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, details: t.Optional[t.Mapping[str, t.Any]] = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.details = details or {}
 
 
 def preload() -> None:
@@ -117,21 +118,28 @@ class Client:
         self, name: str, value: t.Any = 1, seconds: float = READ_TIMEOUT, database: str = "admin", **more: t.Any
     ) -> dict[str, t.Any]:
         import pymongo
-        from pymongo import errors
 
-        try:
-            with pymongo.timeout(seconds):
-                return dict(self._client[database].command(name, value, **more))
-        except (errors.OperationFailure, errors.NotPrimaryError) as exc:
-            details: t.Mapping[str, t.Any] = t.cast("t.Mapping[str, t.Any]", getattr(exc, "details", None) or {})
-            code = int(getattr(exc, "code", None) or details.get("code") or 0)
-            raise CommandError(code, str(details.get("errmsg") or exc)) from exc
-        except errors.PyMongoError as exc:
-            raise NoAnswer(_brief(exc)) from exc
+        with answered(), pymongo.timeout(seconds):
+            return dict(self._client[database].command(name, value, **more))
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._client.close()
+
+
+@contextlib.contextmanager
+def answered() -> t.Iterator[None]:
+    """Turns what the driver raises into CommandError and NoAnswer."""
+    from pymongo import errors
+
+    try:
+        yield
+    except (errors.OperationFailure, errors.NotPrimaryError) as exc:
+        details: t.Mapping[str, t.Any] = t.cast("t.Mapping[str, t.Any]", getattr(exc, "details", None) or {})
+        code = int(getattr(exc, "code", None) or details.get("code") or 0)
+        raise CommandError(code, str(details.get("errmsg") or exc), details) from exc
+    except errors.PyMongoError as exc:
+        raise NoAnswer(_brief(exc)) from exc
 
 
 def _brief(exc: BaseException) -> str:

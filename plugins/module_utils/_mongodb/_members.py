@@ -243,7 +243,10 @@ class Members:
         there = [self.target.pod(ordinal) for ordinal in self.seen.pods if ordinal >= self.desired.members]
         if there:
             steps.append(self.view.wait(f"wait until these pods are gone: {', '.join(there)}"))
-        return steps + [self._delete_claim(claim) for claim in self._claims_left()]
+        left = self._claims_left()
+        steps += [self._delete_claim(claim) for claim in left if claim not in self.seen.going]
+        going = [claim for claim in left if claim in self.seen.going]
+        return [*steps, self.view.wait(f"wait until these claims are gone: {', '.join(going)}")] if going else steps
 
     def _majority_knows(self, config: Config) -> list[Step]:
         """The primary's word that a change is committed is confirmed by each member's own configuration."""

@@ -167,6 +167,7 @@ class Observer:
             stateful_set=found.stateful_set,
             pods=found.pods,
             claims=found.claims,
+            going=found.going,
             secret=self._credentials is not None,
             root_user=self._credentials.username if self._credentials else "",
             password_pending=self._password_pending,
@@ -294,6 +295,9 @@ class _Objects:
             ordinal = _ordinal(claim, rf"(?:{names})-{re.escape(name)}-(\d+)")
             if ordinal is not None:
                 self._raw_claims.setdefault(ordinal, []).append(claim)
+        self.going = frozenset(
+            claim["metadata"]["name"] for claim in claims if "deletionTimestamp" in claim["metadata"]
+        )
         self.claims = {
             ordinal: tuple(sorted(claim["metadata"]["name"] for claim in found))
             for ordinal, found in sorted(self._raw_claims.items())

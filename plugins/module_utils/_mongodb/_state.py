@@ -182,6 +182,8 @@ class Snapshot:
     pods: t.Mapping[int, Pod] = dataclasses.field(default_factory=dict)
     claims: t.Mapping[int, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     answers: t.Mapping[int, Answer] = dataclasses.field(default_factory=dict)
+    #: claims that were told to go, and are still there
+    going: t.Collection[str] = ()
     #: whether the Secret with the root user's name and password is there
     secret: bool = True
     root_user: str = ""

@@ -24,7 +24,7 @@ CATALOGUE = ROOT / "docs" / "errors.md"
 VARIES = "…"
 
 # What ends a task, or is told when its time is up.
-OUTCOMES = ("Failure", "Refusal", "ApiError", "Unreachable", "NotYet", "MissingLibrary")
+OUTCOMES = ("Failure", "Overrun", "Refusal", "ApiError", "Unreachable", "NotYet", "MissingLibrary")
 
 # Outcomes whose message is not written where they are raised: why, and the function that writes it.
 ELSEWHERE = {
@@ -33,6 +33,7 @@ ELSEWHERE = {
     "fight": ("every field that somebody else manages", "conflict_sentence"),
     "without_values(_apply_error(key, error), self.declared[key])": ("the API server refused it", "_apply_error"),
     "missing_secret(self.target)": ("said in two places", "missing_secret"),
+    "missing_secret(target)": ("the same", "missing_secret"),
     "'kubernetes'": ("the class writes the sentence itself", "MissingLibrary"),
     "'pymongo'": ("the class writes the sentence itself", "MissingLibrary"),
 }

@@ -44,6 +44,8 @@ ACTIONS = {
     "manifests": (PLAIN, "concurrent http ssl"),
     # No driver: a repair is rare.
     "mongodb_repair": (PLAIN, "concurrent http ssl"),
+    "mongodb_backup": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
+    "mongodb_restore": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
     # No driver: a run that has nothing to do gets along without.
     "mongodb_replica_set": (PLAIN, "concurrent http ssl"),
     "mongodb_replica_set_info": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
@@ -69,6 +71,8 @@ IMPORTED_MODULES = {
     "claim_resize": ("", "concurrent ssl"),
     "manifests": ("", "concurrent ssl"),
     "mongodb_repair": ("", "concurrent ssl"),
+    "mongodb_backup": ("", "concurrent ssl"),
+    "mongodb_restore": ("", "concurrent ssl"),
     "mongodb_replica_set": ("", "concurrent ssl"),
     "mongodb_replica_set_info": ("", "concurrent ssl"),
     "mongodb_switchover": ("", "concurrent ssl"),

@@ -675,3 +675,13 @@ def test_an_old_member_that_does_not_serve_is_replaced_first() -> None:
     told = sentences(Desired(3), of_revisions(seen(answers), "old", "old", "old"))
     assert told[0].startswith("replace pod shop-0 (RECOVERING)")
     assert told[-2].startswith("replace pod shop-1")
+
+
+def test_a_claim_that_goes_is_not_deleted_again() -> None:
+    claims = {ordinal: (f"data-shop-{ordinal}",) for ordinal in range(3)}
+    left = formed(1, replicas=1, claims=claims, going=("data-shop-1",))
+    found = plan(TARGET, Desired(1, delete_claims=True), left)
+    assert isinstance(found, Plan)
+    assert [step.target for step in found.changes] == ["data-shop-2"]
+    done = dataclasses.replace(left, claims={0: ("data-shop-0",), 1: ("data-shop-1",)})
+    assert sentences(Desired(1, delete_claims=True), done) == ["wait until these claims are gone: data-shop-1"]

@@ -1,0 +1,196 @@
+#!/usr/bin/python
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mongodb_backup
+short_description: Back up a MongoDB replica set, consistent with the oplog
+version_added: 0.1.0
+author:
+  - The stateful.kube authors (@stateful-kube)
+description:
+  - Copies all databases of a replica set into a folder of the host where the task runs, through the Kubernetes API
+    alone. Nothing runs in the cluster for it, and no database tools are needed.
+  - The set may be written to meanwhile. The oplog is copied along from the moment at which the dump begins, and what is
+    restored is the set as it was at the end of that slice. Collections may be created, renamed and dropped, indexes
+    built and transactions committed meanwhile. Everything is read with read concern V(majority), so that nothing of a
+    backup can have been rolled back.
+  - It is read from a secondary that has caught up, a hidden one before others. Where that member goes away, the
+    collection that was being read is begun anew from another one.
+  - The layout is that of C(mongodump --oplog), with a file C(manifest.json) besides, which holds the positions, counts
+    and the SHA-256 of each file, and is written last. A folder without it is no backup; what a run that was killed left
+    behind is removed by the next one.
+  - Folders are made with mode 0700 and files with 0600. They hold everything that the set holds, hashes of passwords
+    included, and are not encrypted.
+  - Sharded clusters are not supported.
+  - The account needs the rights to get the StatefulSet and the Secret, to list pods and persistentvolumeclaims, and to
+    get and create C(pods/portforward).
+  - Every run makes a backup, so a task with O(mode=full) always reports a change.
+extends_documentation_fragment:
+  - stateful.kube._attributes
+  - stateful.kube._connection
+  - stateful.kube._mongodb
+attributes:
+  idempotent:
+    support: none
+    details: Every run makes a backup.
+options:
+  dest:
+    description:
+      - The folder that backups are kept in. It is made where it does not exist. Each backup is a folder in it, called
+        after the set and the time in UTC.
+      - Several sets may share one folder. Whatever else is in it is left alone.
+    type: path
+    required: true
+  mode:
+    description:
+      - V(full) dumps everything.
+      - V(oplog) copies the oplog since the last backup and no more. With such slices, taken often, the set can be
+        restored to any time in between. A run after which nothing is new leaves no slice and reports no change.
+    type: str
+    choices: [full, oplog]
+    default: full
+  keep:
+    description:
+      - How many complete full backups of this replica set to keep, the new one included. Older ones are removed after
+        the new one is complete, with the slices that no other one needs.
+      - V(0) keeps all.
+    type: int
+    default: 0
+  read_from:
+    description:
+      - Name of the pod to read from. By default the module chooses a secondary that is at most 10 seconds behind and
+        not delayed, and reads from the primary only where no other member holds data.
+    type: str
+  gzip:
+    description: Whether to compress the files, as C(mongodump --gzip) does.
+    type: bool
+    default: true
+  verify:
+    description:
+      - Whether to prove the backup before older ones are removed. It is restored into a mongod of its own, in a pod of
+        the set's namespace that lives as long as that takes, and every collection is compared by number and hash of its
+        documents. What was not written to during the dump is compared with what was read. The rest is read once more
+        from the set, as of the end of the backup, which the server remembers for five minutes
+        (C(minSnapshotHistoryWindowInSeconds)); what takes longer is named in C(state.verification.not_compared).
+      - The pod has an emptyDir, and asks for twice the size of the data on its node's disk. The account needs the
+        rights to create and delete jobs and pods for it.
+      - Not with O(mode=oplog).
+    type: bool
+    default: false
+  wait_timeout:
+    description: Seconds to wait for a member that can be read from. The reading itself may take as long as it takes.
+    type: int
+    default: 300
+seealso:
+  - module: stateful.kube.mongodb_restore
+"""
+
+EXAMPLES = r"""
+- name: A full backup every night, the last seven of which are kept
+  stateful.kube.mongodb_backup:
+    name: shop
+    namespace: shop
+    dest: /var/backups/shop
+    keep: 7
+
+- name: Every five minutes what happened since, so that any time can be restored
+  stateful.kube.mongodb_backup:
+    name: shop
+    namespace: shop
+    dest: /var/backups/shop
+    mode: oplog
+"""
+
+RETURN = r"""
+plan:
+  description: The steps that were, or in check mode would be, taken, in order.
+  returned: always
+  type: list
+  elements: dict
+done:
+  description: The steps that were taken, with the seconds that each took.
+  returned: always
+  type: list
+  elements: dict
+state:
+  description: What there is at the end.
+  returned: always
+  type: dict
+  contains:
+    path:
+      description: The folder that the backups are in.
+      type: str
+      returned: always
+    backup:
+      description: The backup that was made, as in C(backups); null in check mode, and where nothing was new.
+      type: dict
+      returned: always
+    verification:
+      description:
+        - With O(verify), how many C(collections) and C(documents) were compared, and those C(not_compared), each with
+          C(why). Otherwise null.
+      type: dict
+      returned: always
+    backups:
+      description:
+        - All complete backups of this name in the folder, the newest last, with C(backup) (the name of its folder),
+          C(kind), C(set_id), C(started), C(ended), C(restorable_from) and C(restorable_until) (each with C(position),
+          C(time) and C(term)), C(collections), C(documents), C(oplog_entries), C(bytes) and C(verified).
+      type: list
+      elements: dict
+      returned: always
+refusal:
+  description: Why the operation does not go on, as C(reason), C(evidence) and C(choices).
+  returned: when the operation refuses
+  type: dict
+"""
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
+    connection_arguments,
+    wait_timeout_argument,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import Backup
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_plan import wish_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
+from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
+
+SPECIFICATION = {
+    "argument_spec": {
+        **connection_arguments(),
+        **target_arguments(),
+        **wait_timeout_argument(300),
+        "dest": {"type": "path", "required": True},
+        "mode": {"type": "str", "choices": ["full", "oplog"], "default": "full"},
+        "keep": {"type": "int", "default": 0},
+        "read_from": {"type": "str"},
+        "gzip": {"type": "bool", "default": True},
+        "verify": {"type": "bool", "default": False},
+    },
+    "supports_check_mode": True,
+}
+
+
+def run(task: Task) -> dict[str, t.Any]:
+    wish = wish_of(task.params)
+    with connect(task.params, task.warn) as cluster:
+        target = Target.of(task.params, cluster.namespace)
+        with Observer(cluster, target) as observer:
+            return carry_out(Backup(observer, wish, task, task.params["wait_timeout"]), task)
+
+
+def main() -> None:
+    run_as_module(SPECIFICATION, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run a module and, at the start of a certain call, die or take a pod away.
+
+Usage: die_in.py MODULE PLACE NUMBER WHAT OPTIONS. PLACE is FILE:CLASS.METHOD below module_utils/_mongodb, NUMBER which
+call of it, WHAT is "die" (the exit code is 9 then) or "delete POD", and OPTIONS is a JSON object.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "setup_namespace" / "files"))
+import die
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
+
+
+def take_away(pod, options):
+    with connect({"kubeconfig": options["kubeconfig"]}) as cluster:
+        cluster.delete("v1", "Pod", pod, options["namespace"])
+
+
+def main():
+    module, place, number, what, options = sys.argv[1:]
+    file, _colon, where = place.partition(":")
+    owner, _dot, name = where.partition(".")
+    cls = getattr(
+        importlib.import_module(f"ansible_collections.stateful.kube.plugins.module_utils._mongodb.{file}"), owner
+    )
+    original, calls = getattr(cls, name), []
+
+    def call(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == int(number):
+            if what == "die":
+                os._exit(9)
+            take_away(what.partition("delete ")[2], json.loads(options))
+        return original(*args, **kwargs)
+
+    setattr(cls, name, call)
+    sys.argv = ["die.py", module, "before change 0", options]
+    die.main()
+    if len(calls) < int(number):
+        sys.exit(f"{place} was called {len(calls)} times only")
+
+
+if __name__ == "__main__":
+    main()
