@@ -190,10 +190,9 @@ def _nothing_to_go_by(target: Target, found: Evidence) -> t.Optional[Refusal]:
 
 
 def _wrong_words(case: Case, choice: Choice) -> t.Optional[Refusal]:
-    kept = [name for o in case.holders if (name := case.target.pod(o)) in choice.empty]
-    others = {case.target.pod(ordinal) for ordinal in case.others}
-    # A pod that was emptied by an earlier run, and has its data back from the primary, is no mistake.
-    if kept and not others & choice.empty and (others or case.primary is None):
+    kept = [case.target.pod(ordinal) for ordinal in case.holders]
+    # Some of them may be named: emptied by an earlier run, and given the data again by the others.
+    if choice.empty.issuperset(kept):
         return Refusal(
             f"empty names {', '.join(kept)}, whose disk holds the very set to keep ({case.set_id}).",
             told_by_all(case.target, case.seen),

@@ -389,7 +389,8 @@ def test_which_of_two_sets_is_kept_is_typed() -> None:
     assert "its volume v is deleted with it" in empty.sentence
     # The other way round, the pod that is named is the one to keep.
     assert "whose disk holds the very set to keep" in refusal(Choice("id2", empty=frozenset({"shop-2"})), found)
-    other = Choice("id2", empty=frozenset({"shop-0", "shop-1", "shop-2"}))
+    assert "whose disk holds" in refusal(Choice("id1", empty=frozenset({"shop-0", "shop-1", "shop-2"})), found)
+    other = Choice("id2", empty=frozenset({"shop-0", "shop-1"}))
     assert actions(other, found) == ["record", EMPTY, EMPTY]
 
 
@@ -412,8 +413,11 @@ def test_a_disk_is_emptied_on_its_own_word() -> None:
 def test_a_pod_that_was_emptied_and_is_a_member_now_is_left_alone() -> None:
     its = config([right(ordinal) for ordinal in range(3)])
     hosts = [member.host for member in its.members]
-    found = evidence({o: serving(its, "SECONDARY" if o else "PRIMARY", hosts, right(0)) for o in range(3)})
-    assert actions(Choice("id1", empty=frozenset({"shop-2"})), found) == []
+    members = {o: serving(its, "SECONDARY" if o else "PRIMARY", hosts, right(0)) for o in range(3)}
+    assert actions(Choice("id1", empty=frozenset({"shop-2"})), evidence(members)) == []
+    # Also while a further set is around.
+    another = {**members, 3: serving(config([right(3)], "id2"), "PRIMARY")}
+    assert actions(Choice("id1", empty=frozenset({"shop-2"})), evidence(another)) == []
 
 
 def test_a_claim_that_nobody_makes_again_is_not_deleted() -> None:
