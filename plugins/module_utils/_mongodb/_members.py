@@ -108,8 +108,9 @@ class Members:
         return (room or pending)[0]
 
     def _leaves_candidate(self, current: t.Mapping[int, MemberOptions], ordinal: int) -> bool:
+        """Whether one that stays can be primary afterwards: one that leaves is none to hand over to."""
         after = {**current, ordinal: self.desired.member(ordinal)}
-        return any(options.electable for options in after.values())
+        return any(options.electable for other, options in after.items() if other in self.desired.ordinals)
 
     # What must be true before, as far as it is not yet
 

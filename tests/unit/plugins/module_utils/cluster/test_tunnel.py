@@ -135,13 +135,20 @@ def test_a_ping_is_answered_and_stops_nothing(ends: Ends) -> None:
     assert kinds == {websocket.ABNF.OPCODE_PONG, websocket.ABNF.OPCODE_BINARY}
 
 
-def test_what_the_other_side_reports_is_passed_on(ends: Ends) -> None:
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"no such container\n", "no such container"),
+        (b"dial tcp4 127.0.0.1:27017: connect: connection refused", "nothing listens on that port in the pod"),
+    ],
+)
+def test_what_the_other_side_reports_is_passed_on(ends: Ends, said: bytes, told: str) -> None:
     ends.server.send_binary(b"\x00last words")
-    ends.server.send_binary(b"\x01connection refused\n")
+    ends.server.send_binary(b"\x01" + said)
     assert ends.client.recv(100) == b"last words"
     assert ends.client.recv(100) == b""
     ends.thread.join(30)
-    assert ends.outcome == ["connection refused"]
+    assert ends.outcome == [told]
 
 
 def test_the_end_of_either_side_ends_it(ends: Ends) -> None:

@@ -25,7 +25,7 @@ from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.mongodb.s
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 # Histories of the longest test; `make simulate` asks for many more.
-HISTORIES = int(os.environ.get("STATEFUL_KUBE_HISTORIES", "250"))
+HISTORIES = int(os.environ.get("STATEFUL_KUBE_HISTORIES", "100"))
 # Looks at a healthy cluster within which every plan must have come to its end.
 BOUND = 150
 
