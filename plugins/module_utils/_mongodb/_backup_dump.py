@@ -108,7 +108,7 @@ class Reading:
                 pod = target.pod(ordinal)
                 bulk = Bulk(self._observer.cluster, target.namespace, pod, target.port, self._observer.credentials)
                 try:
-                    if not bulk.majority() < self._reached:
+                    if bulk.majority() >= self._reached:
                         if pod not in self.members:
                             self.members.append(pod)
                         return bulk

@@ -191,7 +191,7 @@ class Replay:
             yield from self.feed(inner)
 
     def _change(self, database: str, document: t.Mapping[str, t.Any]) -> t.Iterator[Action]:
-        command = next(iter(document))
+        command = next(iter(document), "")
         handler = _COMMANDS.get(command)
         if handler is None:
             raise _unknown(f"the command {command!r} in {database}")

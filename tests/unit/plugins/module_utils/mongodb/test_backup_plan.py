@@ -42,7 +42,7 @@ def host(ordinal: int) -> str:
     return f"shop-{ordinal}.shop.prod.svc.cluster.local:27017"
 
 
-def snapshot(states: t.Sequence[str], lag: t.Mapping[int, float] = {}, **fields: t.Any) -> Snapshot:
+def snapshot(states: t.Sequence[str], lag: t.Optional[t.Mapping[int, float]] = None, **fields: t.Any) -> Snapshot:
     """``fields`` are those of members, each by ordinal."""
     members = tuple(
         MemberConfig(n, host(n), **{key: values[n] for key, values in fields.items() if n in values})
@@ -50,7 +50,7 @@ def snapshot(states: t.Sequence[str], lag: t.Mapping[int, float] = {}, **fields:
     )
     config = Config("shop", "id1", 1, 1, members)
     statuses = tuple(
-        MemberStatus(host(n), state, state != "DOWN", 1000.0 - lag.get(n, 0.0)) for n, state in enumerate(states)
+        MemberStatus(host(n), state, state != "DOWN", 1000.0 - (lag or {}).get(n, 0.0)) for n, state in enumerate(states)
     )
     answers = {
         n: Answer(Kind.UNREACHABLE, "gives no answer")

@@ -85,7 +85,7 @@ class Member:
             yield self._raw(shown[:2])
             yield self._raw(shown[2:])
         else:
-            yield from self._answer(next(iter(document)))
+            yield from self._answer(next(iter(document), ""))
 
     def all(self, database: str, document: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
         return [bson.decode(one.raw) for batch in self.batches(database, document) for one in batch]
