@@ -27,6 +27,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._oplog impo
     dropped,
     earlier_part,
     is_data,
+    named_anew,
     touched,
 )
 
@@ -111,6 +112,12 @@ def read_at(bulk: Bulk, database: str, name: str, at: Optime) -> t.Iterator[list
     """The documents of a collection as they were at one position, while the server still knows."""
     concern = {"level": "snapshot", "atClusterTime": _stamp(at)}
     return bulk.batches(database, {"find": name, "batchSize": BATCH, "readConcern": concern})
+
+
+def named_anew_since(bulk: Bulk, at: Optime) -> set[str]:
+    """Names that may mean another collection now than at that position."""
+    asked = {"find": "oplog.rs", "filter": {"ts": {"$gt": _stamp(at)}, "op": "c"}, "readConcern": _LOCAL}
+    return {ns for batch in bulk.batches("local", asked) for entry in batch for ns in named_anew(entry)}
 
 
 class Slice:

@@ -90,15 +90,26 @@ def touched(entry: Entry) -> t.Iterator[str]:
     if entry.get("op") in CRUD:
         yield str(entry["ns"])
     elif entry.get("op") == "c":
-        database = split(str(entry["ns"]))[0]
         for inner in document.get("applyOps") or ():
-            yield from touched(inner)
-        if "renameCollection" in document:
-            yield str(document["renameCollection"])
-            yield str(document["to"])
-        for command in ("create", "drop"):
-            if command in document:
-                yield f"{database}.{document[command]}"
+            if inner.get("op") != "c":
+                yield from touched(inner)
+        yield from named_anew(entry)
+
+
+def named_anew(entry: Entry) -> t.Iterator[str]:
+    """Names that may mean another collection after this entry than before, or none."""
+    if entry.get("op") != "c":
+        return
+    document = entry.get("o") or {}
+    database = split(str(entry["ns"]))[0]
+    for inner in document.get("applyOps") or ():
+        yield from named_anew(inner)
+    if "renameCollection" in document:
+        yield str(document["renameCollection"])
+        yield str(document["to"])
+    for command in ("create", "drop"):
+        if command in document:
+            yield f"{database}.{document[command]}"
 
 
 @dataclasses.dataclass(frozen=True)

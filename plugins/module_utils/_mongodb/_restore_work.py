@@ -330,7 +330,11 @@ class Work:
                 raise
 
     def _upsert(
-        self, database: str, name: str, document: t.Mapping[str, t.Any], concern: t.Optional[t.Mapping[str, t.Any]] = None
+        self,
+        database: str,
+        name: str,
+        document: t.Mapping[str, t.Any],
+        concern: t.Optional[t.Mapping[str, t.Any]] = None,
     ) -> None:
         change = {"q": {"_id": document["_id"]}, "u": dict(document), "upsert": True}
         asked = {"update": name, "updates": [change], "writeConcern": concern or _ONE}

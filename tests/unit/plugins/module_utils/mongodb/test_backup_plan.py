@@ -50,7 +50,8 @@ def snapshot(states: t.Sequence[str], lag: t.Optional[t.Mapping[int, float]] = N
     )
     config = Config("shop", "id1", 1, 1, members)
     statuses = tuple(
-        MemberStatus(host(n), state, state != "DOWN", 1000.0 - (lag or {}).get(n, 0.0)) for n, state in enumerate(states)
+        MemberStatus(host(n), state, state != "DOWN", 1000.0 - (lag or {}).get(n, 0.0))
+        for n, state in enumerate(states)
     )
     answers = {
         n: Answer(Kind.UNREACHABLE, "gives no answer")

@@ -30,6 +30,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_for
     Optime,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_plan import Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_scratch import expected
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore_work import Source, Work
 
@@ -445,3 +446,45 @@ def test_the_timestamp_of_nothing_stays_what_it_is(folder: Folder) -> None:
     work.replay()
     (asked,) = [document["applyOps"] for _database, document in primary.asked if "applyOps" in document]
     assert [(op["op"], dict(op["o"])) for op in asked][1] == ("u", {"$v": 2, "diff": {"u": {"at": Timestamp(0, 0)}}})
+
+
+class Later:
+    """A reading after the dump: what each name holds now, and what happened since."""
+
+    def __init__(self, contents: t.Mapping[str, list[bytes]], since: t.Sequence[dict[str, t.Any]]) -> None:
+        self._contents = contents
+        self._since = since
+
+    def bulk(self) -> Later:
+        return self
+
+    def alive(self, _text: str = "") -> None:
+        pass
+
+    def batches(self, database: str, document: t.Mapping[str, t.Any]) -> t.Iterator[list[t.Any]]:
+        if document["find"] == "oplog.rs":
+            after = document["filter"]["ts"]["$gt"]
+            yield [RawBSONDocument(bson.encode(one)) for one in self._since if one["ts"] > after and one["op"] == "c"]
+        else:
+            assert document["readConcern"] == {"level": "snapshot", "atClusterTime": Timestamp(9, 1)}
+            yield [RawBSONDocument(one) for one in self._contents[f"{database}.{document['find']}"]]
+
+
+@pytest.mark.parametrize(
+    "command", [{"renameCollection": "d.moved", "to": "d.kept"}, {"drop": "moved"}, {"create": "moved"}]
+)
+def test_a_name_that_means_another_collection_by_now_is_not_compared(command: dict[str, t.Any]) -> None:
+    """The server looks the name up as it is now, and shows what the new one held then: nothing."""
+    end = Optime(9, 1)
+    words = ("namespace", "name", "replica_set", "set_id", "version", "fcv", "member", "started", "ended")
+    manifest = Manifest("b", FULL, **dict.fromkeys(words, ""), start=end, consistent=end, end=end, entries=1, files=())
+    contents = {"d.moved": [], "d.stays": [bson.encode({"_id": 1})]}
+    before = [entry(8, op="c", ns="d.$cmd", o={"create": "stays"})]
+    found = expected(
+        t.cast(t.Any, Later(contents, [*before, entry(10, op="c", ns="d.$cmd", o=command)])),
+        manifest,
+        {"d.moved", "d.stays"},
+    )
+    assert set(found.contents) == {"d.stays"}
+    assert found.contents["d.stays"].documents == 1
+    assert set(found.unknown) == {"d.moved"}
