@@ -42,7 +42,7 @@ def failed(obj: Object) -> t.Optional[str]:
     status = obj.get("status") or {}
     if kind == "Job":
         return _condition_text(obj, "Failed", "True")
-    if kind == "Deployment" and not _stale(obj):
+    if kind == "Deployment" and settled(obj):
         text = _condition_text(obj, "Progressing", "False")
         return text if text and "ProgressDeadlineExceeded" in text else None
     if kind == "Pod" and status.get("phase") == "Failed":
@@ -117,6 +117,17 @@ def _seconds(time: t.Optional[str]) -> t.Optional[float]:
     return datetime.datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp()
 
 
+def settled(obj: Object) -> bool:
+    """Whether the object's controller has seen its newest version, so that its status speaks of that one."""
+    observed = (obj.get("status") or {}).get("observedGeneration", 0)
+    return bool(observed >= obj.get("metadata", {}).get("generation", 0))
+
+
+def revision_hash(pod: Object) -> str:
+    """By which template of its StatefulSet or DaemonSet a pod was made, as their controllers say it; else empty."""
+    return str((pod["metadata"].get("labels") or {}).get("controller-revision-hash", ""))
+
+
 def condition(obj: Object, name: str) -> t.Optional[str]:
     """The status of a condition (``True``, ``False``, ``Unknown``), or None where it is not set."""
     return _condition(obj, name).get("status")
@@ -163,15 +174,10 @@ def _exit_phrase(container: Object, ended: t.Mapping[str, t.Any]) -> str:
     return f"exit code {ended.get('exitCode')}, {ended.get('reason', 'Error')}, {restarts} restarts"
 
 
-def _stale(obj: Object) -> bool:
-    observed = (obj.get("status") or {}).get("observedGeneration", 0)
-    return bool(observed < obj.get("metadata", {}).get("generation", 0))
-
-
 def _stateful_set(obj: Object) -> t.Optional[str]:
     spec, status = obj["spec"], obj.get("status") or {}
     wanted = spec.get("replicas", 1)
-    if _stale(obj):
+    if not settled(obj):
         return "its controller has not seen the newest version yet"
     if status.get("readyReplicas", 0) < wanted:
         return f"{status.get('readyReplicas', 0)}/{wanted} pods ready"
@@ -190,7 +196,7 @@ def _stateful_set(obj: Object) -> t.Optional[str]:
 
 def _deployment(obj: Object) -> t.Optional[str]:
     status, wanted = obj.get("status") or {}, obj["spec"].get("replicas", 1)
-    if _stale(obj):
+    if not settled(obj):
         return "its controller has not seen the newest version yet"
     if obj["spec"].get("paused"):
         return None  # it stays as it is until somebody resumes it
@@ -206,7 +212,7 @@ def _deployment(obj: Object) -> t.Optional[str]:
 def _daemon_set(obj: Object) -> t.Optional[str]:
     status = obj.get("status") or {}
     wanted = status.get("desiredNumberScheduled", 0)
-    if _stale(obj):
+    if not settled(obj):
         return "its controller has not seen the newest version yet"
     on_delete = (obj["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
     if not on_delete and status.get("updatedNumberScheduled", 0) < wanted:

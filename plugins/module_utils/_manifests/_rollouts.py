@@ -13,7 +13,12 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import failed, idle, no_image_name
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import (
+    failed,
+    idle,
+    no_image_name,
+    settled,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import (
     diagnose,
     last_word,
@@ -56,7 +61,7 @@ class Rollouts:
             if status.get("readyReplicas", 0) >= spec.get("replicas", 1):
                 continue
             pods = self._pods_of(seen.key, live)
-            if status.get("observedGeneration", 0) < live["metadata"].get("generation", 0):
+            if not settled(live):
                 if any(idle(pod) for pod in pods):
                     unsettled.append(str(seen.key))
                 continue

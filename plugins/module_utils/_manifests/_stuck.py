@@ -21,6 +21,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness 
     idle,
     pod_obstacle,
     ready_since_start,
+    revision_hash,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
 
@@ -54,7 +55,7 @@ def stuck_pods(key: Key, live: Object, pods: t.Sequence[Object], unready_long: t
     found = []
     for pod in pods:
         metadata = pod["metadata"]
-        revision = (metadata.get("labels") or {}).get("controller-revision-hash")
+        revision = revision_hash(pod)
         name, _dash, ordinal = metadata["name"].rpartition("-")
         if (
             metadata.get("deletionTimestamp")

@@ -9,17 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
-from urllib.parse import quote_plus
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import Optime
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
-    CONNECT_TIMEOUT,
-    SELECT_TIMEOUT,
-    Credentials,
-    answered,
-)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Credentials, answered, direct
 
 # Seconds that a member may be silent in the middle of a command. Building an index has no limit.
 SILENCE = 120.0
@@ -41,29 +35,19 @@ class Bulk:
         credentials: t.Optional[Credentials],
         silence: t.Optional[float] = SILENCE,
     ) -> None:
-        import pymongo
         from bson.codec_options import CodecOptions
         from bson.raw_bson import RawBSONDocument
 
         self.pod = pod
         self._raw: t.Any = CodecOptions(RawBSONDocument)
         self._tunnel = Tunnel(cluster, namespace, pod, port)
-        login: dict[str, t.Any] = {}
-        if credentials:
-            login = {"username": credentials.username, "password": credentials.password, "authSource": "admin"}
-        self._client: t.Any = pymongo.MongoClient(
-            f"mongodb://{quote_plus(self._tunnel.path)}",
-            directConnection=True,
-            serverMonitoringMode="poll",
-            serverSelectionTimeoutMS=int(SELECT_TIMEOUT * 1000),
-            connectTimeoutMS=int(CONNECT_TIMEOUT * 1000),
+        self._client = direct(
+            self._tunnel.path,
+            credentials,
             socketTimeoutMS=None if silence is None else int(silence * 1000),
             # What is done twice is seen here, and not hidden by the driver.
             retryReads=False,
             retryWrites=False,
-            maxPoolSize=2,
-            appname="stateful.kube",
-            **login,
         )
         # One session: cursors live in it, and it knows the position that each answer was of.
         self._session: t.Any = None

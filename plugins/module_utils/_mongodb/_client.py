@@ -96,23 +96,7 @@ class Client:
     """One client of one server, with or without a login. Raises NoAnswer and CommandError."""
 
     def __init__(self, socket_path: str, credentials: t.Optional[Credentials] = None) -> None:
-        import pymongo
-
-        login: dict[str, t.Any] = {}
-        if credentials:
-            login = {"username": credentials.username, "password": credentials.password, "authSource": "admin"}
-        self._client: pymongo.MongoClient[dict[str, t.Any]] = pymongo.MongoClient(
-            f"mongodb://{quote_plus(socket_path)}",
-            directConnection=True,
-            # Polling needs one connection less than streaming, and every connection is a request to the API server.
-            serverMonitoringMode="poll",
-            serverSelectionTimeoutMS=int(SELECT_TIMEOUT * 1000),
-            connectTimeoutMS=int(CONNECT_TIMEOUT * 1000),
-            socketTimeoutMS=int(CHANGE_TIMEOUT * 1000),
-            maxPoolSize=2,
-            appname="stateful.kube",
-            **login,
-        )
+        self._client = direct(socket_path, credentials, socketTimeoutMS=int(CHANGE_TIMEOUT * 1000))
 
     def command(
         self, name: str, value: t.Any = 1, seconds: float = READ_TIMEOUT, database: str = "admin", **more: t.Any
@@ -125,6 +109,27 @@ class Client:
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._client.close()
+
+
+def direct(socket_path: str, credentials: t.Optional[Credentials], **more: t.Any) -> t.Any:
+    """A client of the driver for one server; ``more`` are options of MongoClient."""
+    import pymongo
+
+    login: dict[str, t.Any] = {}
+    if credentials:
+        login = {"username": credentials.username, "password": credentials.password, "authSource": "admin"}
+    return pymongo.MongoClient(
+        f"mongodb://{quote_plus(socket_path)}",
+        directConnection=True,
+        # Polling needs one connection less than streaming, and every connection is a request to the API server.
+        serverMonitoringMode="poll",
+        serverSelectionTimeoutMS=int(SELECT_TIMEOUT * 1000),
+        connectTimeoutMS=int(CONNECT_TIMEOUT * 1000),
+        maxPoolSize=2,
+        appname="stateful.kube",
+        **login,
+        **more,
+    )
 
 
 @contextlib.contextmanager

@@ -20,7 +20,11 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import pod_obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import (
+    pod_obstacle,
+    revision_hash,
+    settled,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
@@ -46,8 +50,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._managed i
 
 Object = dict[str, t.Any]
 
-# The label by which the controller of a StatefulSet says which template a pod was made from.
-REVISION = "controller-revision-hash"
 SET_ID_ANNOTATION = "stateful.kube/mongodb-replica-set-id"
 # Seconds after which the objects are read again even if no watch reported a change: an event can be lost.
 OBJECTS_FOR = 2.0
@@ -342,7 +344,7 @@ def _stateful_set(obj: Object) -> StatefulSet:
         recorded=annotations.get(SET_ID_ANNOTATION, ""),
         note=annotations.get(NOTE, ""),
         revision=(obj.get("status") or {}).get("updateRevision", ""),
-        settled=(obj.get("status") or {}).get("observedGeneration", 0) >= metadata.get("generation", 0),
+        settled=settled(obj),
         owed=handed_back(obj, holding=False) is not None,
     )
 
@@ -358,7 +360,7 @@ def _pod(obj: Object) -> Pod:
         running=any("running" in container.get("state", {}) for container in containers),
         obstacle=pod_obstacle(obj),
         claims=claim_names(obj),
-        revision=(metadata.get("labels") or {}).get(REVISION, ""),
+        revision=revision_hash(obj),
         deleting="deletionTimestamp" in metadata,
     )
 

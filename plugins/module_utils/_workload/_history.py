@@ -12,6 +12,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import without_nulls
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import revision_hash
 
 Object = dict[str, t.Any]
 
@@ -22,7 +23,6 @@ KINDS = tuple(REVISION_KINDS)
 CHANGE_CAUSE = "kubernetes.io/change-cause"
 _NUMBER = "deployment.kubernetes.io/revision"
 _TEMPLATE_HASH = "pod-template-hash"
-_REVISION_HASH = "controller-revision-hash"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +76,8 @@ def pod_revision(live: Object, pod: Object) -> str:
     """The name of the revision that a pod was made from."""
     if live["kind"] == "Deployment":
         return str(_controller(pod).get("name", ""))
-    label = (pod["metadata"].get("labels") or {}).get(_REVISION_HASH, "")
-    return f"{live['metadata']['name']}-{label}" if live["kind"] == "DaemonSet" else str(label)
+    label = revision_hash(pod)
+    return f"{live['metadata']['name']}-{label}" if live["kind"] == "DaemonSet" else label
 
 
 def current(live: Object, pods: t.Sequence[Object], history: t.Sequence[Revision]) -> t.Optional[Revision]:

@@ -12,7 +12,7 @@ import dataclasses
 import json
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import condition, obstacle
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import condition, obstacle, settled
 from ansible_collections.stateful.kube.plugins.module_utils._workload._history import (
     Object,
     Revision,
@@ -56,8 +56,7 @@ class Workload:
     @property
     def settled(self) -> bool:
         """Whether the controller has seen the newest version: before that, its status tells of an older one."""
-        generation = (self.live or {}).get("metadata", {}).get("generation", 0)
-        return bool(self.status.get("observedGeneration", 0) >= generation)
+        return settled(self.live or {})
 
     @property
     def replicas(self) -> int:
