@@ -105,7 +105,7 @@ class ReplicaSet:
         self.username, self.password = (base64.b64decode(secret[key]).decode() for key in ("username", "password"))
 
     @contextlib.contextmanager
-    def member(self, pod: str) -> t.Iterator[pymongo.MongoClient[t.Any]]:
+    def member(self, pod: str, seconds: int = 20) -> t.Iterator[pymongo.MongoClient[t.Any]]:
         with Tunnel(self.api, NAMESPACE, pod, 27017) as tunnel:
             client: pymongo.MongoClient[t.Any] = pymongo.MongoClient(
                 f"mongodb://{urllib.parse.quote_plus(tunnel.path)}",
@@ -114,7 +114,7 @@ class ReplicaSet:
                 username=self.username,
                 password=self.password,
                 serverSelectionTimeoutMS=2000,
-                socketTimeoutMS=20000,
+                socketTimeoutMS=seconds * 1000,
             )
             with client:
                 yield client
@@ -142,8 +142,12 @@ class ReplicaSet:
         return False
 
     def write(self, pod: str, name: str) -> None:
-        """Write a document that a majority has when this returns."""
-        with self.member(pod) as client:
+        """Write a document that a majority has when this returns.
+
+        A secondary that had replicated from a lost node waits up to ten seconds for its answer, and may then ask another
+        lost one first.
+        """
+        with self.member(pod, seconds=70) as client:
             self.documents(client).insert_one({"_id": name})
 
     def has(self, pod: str, name: str) -> bool:
@@ -155,7 +159,7 @@ class ReplicaSet:
     def documents(client: pymongo.MongoClient[t.Any]) -> pymongo.collection.Collection[t.Any]:
         database = client.get_database(
             "nodes",
-            write_concern=pymongo.WriteConcern(w="majority", wtimeout=15_000),
+            write_concern=pymongo.WriteConcern(w="majority", wtimeout=60_000),
             read_preference=pymongo.ReadPreference.PRIMARY_PREFERRED,
         )
         return database["documents"]
