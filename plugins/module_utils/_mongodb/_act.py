@@ -169,6 +169,8 @@ def _installed(client: Client, document: t.Mapping[str, t.Any]) -> bool:
 
 
 def _remove(observer: Observer, step: Step, seen: Snapshot) -> None:
+    _leave_source(observer, step, seen)
+
     def edit(document: dict[str, t.Any]) -> None:
         document["members"] = [member for member in document["members"] if member["host"] != step.data["host"]]
 
@@ -221,6 +223,25 @@ def _follow(observer: Observer, ordinals: t.Sequence[int], host: str) -> None:
         time.sleep(0.05)
 
 
+def _leave_source(observer: Observer, step: Step, seen: Snapshot) -> None:
+    """Let those that replicate from a member that is about to go replicate from the primary instead.
+
+    They would look for another source only once it is gone, and a majority could lack them meanwhile.
+    """
+    going: int = step.data["ordinal"]
+    if seen.primary in (None, going):
+        return
+    source = observer.target.host(going, seen)
+    fed = []
+    for ordinal in observer.links:
+        with contextlib.suppress(CommandError, NoAnswer, NotYet):
+            if ordinal in (going, seen.primary):
+                continue
+            if _link_client(observer, ordinal, login=True).command("replSetGetStatus").get("syncSourceHost") == source:
+                fed.append(ordinal)
+    _follow(observer, fed, observer.target.host(t.cast(int, seen.primary), seen))
+
+
 def _freeze(observer: Observer, ordinal: int, seconds: int) -> None:
     """For so long a member does not stand for election. One that does not answer is no candidate either."""
     with contextlib.suppress(CommandError, NoAnswer, NotYet):
@@ -231,6 +252,7 @@ def _replace(observer: Observer, step: Step, seen: Snapshot) -> None:
     others = [ordinal for ordinal in seen.answers if ordinal != step.data["ordinal"]]
     if seen.primary != step.data["ordinal"] and others and _has_become_primary(observer, step.data["ordinal"]):
         raise NotYet(f"{step.target} has just become primary; next: {step.sentence}")
+    _leave_source(observer, step, seen)
     replace_pod(observer.cluster, observer.target.namespace, step.data["pod"], step.data["uid"])
     observer.forget_objects()
 

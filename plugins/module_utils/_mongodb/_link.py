@@ -114,7 +114,7 @@ class Link:
         config = _config_of(client)
         if config is None:
             return Answer(Kind.UNREACHABLE, "it reports a status and no configuration")
-        return _answer(Kind.MEMBER, status, config)
+        return _answer(Kind.MEMBER, status, config, _writable(client, status))
 
     def _as_nobody(self, new_disk: bool) -> t.Optional[Answer]:
         client = self.client(login=False)
@@ -124,7 +124,7 @@ class Link:
             if error.code == _client.UNAUTHORIZED:
                 return None
             return self._without_status(client, error, new_disk)
-        return _answer(Kind.NO_USER, status, None)
+        return _answer(Kind.NO_USER, status, None, _writable(client, status))
 
     def _without_status(self, client: Client, error: CommandError, new_disk: bool) -> Answer:
         if error.code == _client.NOT_YET_INITIALIZED:
@@ -148,8 +148,13 @@ class Link:
             client.close()
 
 
-def _answer(kind: Kind, status: t.Mapping[str, t.Any], config: t.Optional[Config]) -> Answer:
-    statuses = tuple(_status(member) for member in status.get("members", ()))
+def _writable(client: Client, status: t.Mapping[str, t.Any]) -> bool:
+    """Whether a primary takes writes: the status tells only that it was elected."""
+    return status.get("myState") != 1 or bool(client.command("hello").get("isWritablePrimary"))
+
+
+def _answer(kind: Kind, status: t.Mapping[str, t.Any], config: t.Optional[Config], writable: bool) -> Answer:
+    statuses = tuple(_status(member, status.get("date")) for member in status.get("members", ()))
     mine = next((m["stateStr"] for m in status.get("members", ()) if m.get("self")), "")
     if status.get("myState") == 1:
         mine = PRIMARY
@@ -162,21 +167,24 @@ def _answer(kind: Kind, status: t.Mapping[str, t.Any], config: t.Optional[Config
         # Servers before 5.0 do not count for us: there every voter of the configuration votes.
         voting=status.get("votingMembersCount", config.voters if config else 0),
         term=status.get("term", 0),
+        writable=writable,
     )
 
 
-def _status(member: t.Mapping[str, t.Any]) -> MemberStatus:
+def _status(member: t.Mapping[str, t.Any], now: t.Optional[datetime.datetime]) -> MemberStatus:
     newest = member.get("optimeDate")
     seconds = 0.0
     if newest is not None:
         # The driver hands over UTC without saying so.
         seconds = newest.replace(tzinfo=datetime.timezone.utc).timestamp()
+    heard = member.get("lastHeartbeat")
     return MemberStatus(
         host=member["name"],
         state=member.get("stateStr", "UNKNOWN"),
         healthy=bool(member.get("health")),
         optime=seconds,
         message=member.get("lastHeartbeatMessage") or "",
+        silent=(now - heard).total_seconds() if now and heard else 0.0,
     )
 
 

@@ -107,7 +107,10 @@ class Rolling:
             for behind in [self.view.behind(other)]
         ]
         votes = self.view.votes_missing(config) if self.view.serves(ordinal) else ""
-        why = missing or "; ".join(late) or votes
+        primary = self.seen.primary
+        unseen = self.view.unseen_by(primary) if primary is not None else []
+        lost = self.view.does_not_reach(primary, [other for other in unseen if other != ordinal])
+        why = missing or lost or "; ".join(late) or votes
         if not why:
             return []
         limit = f"{self.view.desired.lag_limit:g} s"

@@ -97,6 +97,8 @@ class MemberStatus:
     healthy: bool
     optime: float = 0.0  # seconds since the epoch of the newest applied write
     message: str = ""
+    #: seconds since it last answered whoever tells this; of one that was lost, 'healthy' is true for ten seconds more
+    silent: float = 0.0
 
     @property
     def serves(self) -> bool:
@@ -117,6 +119,8 @@ class Answer:
     #: members whose votes count: a joining voter does not, until it has caught up
     voting: int = 0
     term: int = 0
+    #: an elected primary takes no writes until it has caught up
+    writable: bool = True
     #: 'not initialised' is believed only when the disk is new, or after it was said for a while
     settled: bool = True
 
@@ -205,9 +209,13 @@ class Snapshot:
 
     @property
     def primary(self) -> t.Optional[int]:
-        """The ordinal of the primary. One that lets us in goes first; of two, the one with the newer term is right."""
+        """The ordinal of the primary that takes writes.
+
+        One that lets us in goes first; of two, the one with the newer term is right.
+        """
         for kind in (Kind.MEMBER, Kind.NO_USER):
-            found = [ordinal for ordinal in self.of_kind(kind) if self.answers[ordinal].state == PRIMARY]
+            told = {ordinal: self.answers[ordinal] for ordinal in self.of_kind(kind)}
+            found = [ordinal for ordinal, answer in told.items() if answer.state == PRIMARY and answer.writable]
             if found:
                 return max(found, key=lambda ordinal: self.answers[ordinal].term)
         return None

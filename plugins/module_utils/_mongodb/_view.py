@@ -22,6 +22,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import STEP_DOWN, WAIT
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
 
+# Seconds that an answer to a heartbeat may be late.
+PATIENCE = 1.5
+
 
 class View:
     def __init__(self, target: Target, desired: Desired, seen: Snapshot) -> None:
@@ -161,15 +164,41 @@ class View:
             member = self.member(config, ordinal)
             if ordinal == self.seen.primary or member is None or not member.electable:
                 continue
-            if self.serves(ordinal) and not self.lags(ordinal) and not self.pod(ordinal).deleting:
+            if self.serves(ordinal) and not self.lags(ordinal) and not self.unseen_by(ordinal):
                 fit.append((-member.priority, self.behind(ordinal) or 0.0, ordinal))
         return [ordinal for _priority, _behind, ordinal in sorted(fit)]
+
+    def unseen_by(self, ordinal: int) -> list[int]:
+        """Members that serve and that this one does not reach: as a primary it would lack them for a while.
+
+        Every member finds out for itself that a pod was made again, and at another address.
+        """
+        told = self.seen.answer(ordinal).statuses
+        own = {status.host for status in told if status.healthy and status.silent <= self._heartbeat()}
+        others = [other for other in self.seen.answers if other != ordinal and self.serves(other)]
+        return [other for other in others if self.target.host(other, self.seen) not in own]
+
+    def does_not_reach(self, ordinal: t.Optional[int], unseen: t.Collection[int]) -> str:
+        if ordinal is None or not unseen:
+            return ""
+        return f"{self.target.pod(ordinal)} does not reach {', '.join(self.target.pod(each) for each in unseen)} yet"
+
+    def _heartbeat(self) -> float:
+        """Seconds in which a member that is there has answered, with some patience for a busy machine."""
+        config = self.seen.config
+        settings = dict(config.settings) if config else {}
+        return float(settings.get("heartbeatIntervalMillis", 2000)) / 1000 + PATIENCE
 
     def why_no_successor(self, config: Config) -> str:
         late = [
             f"{self.target.pod(ordinal)} is {behind:.0f} s behind"
             for ordinal in self.desired.ordinals
             if self.serves(ordinal) and (behind := self.behind(ordinal)) and behind > self.desired.lag_limit
+        ]
+        late += [
+            self.does_not_reach(ordinal, unseen)
+            for ordinal in self.desired.ordinals
+            if ordinal != self.seen.primary and self.serves(ordinal) and (unseen := self.unseen_by(ordinal))
         ]
         return "; ".join(late) or self.not_serving(config, self.desired.ordinals) or self.states()
 

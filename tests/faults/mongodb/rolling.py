@@ -119,7 +119,8 @@ def restart(trial: Trial) -> None:
             new = _uids(trial, application)
             check(not set(new.values()) & set(uids.values()), f"Not every pod was replaced: {uids}, {new}.")
             gaps = writer.gaps(mark, longer_than=NOTICED)
-        trial.note(f"three pods replaced: nobody could write for {sum(gaps):.2f} s in all ({len(gaps)} gaps)")
+        each = ", ".join(f"{gap:.2f}" for gap in gaps)
+        trial.note(f"three pods replaced: nobody could write for {sum(gaps):.2f} s in all ({each})")
 
 
 def primary_lost(trial: Trial) -> None:

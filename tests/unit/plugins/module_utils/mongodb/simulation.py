@@ -56,6 +56,10 @@ class Node:
     going: bool = False
     #: it serves, and takes no writes from the primary
     lagging: bool = False
+    #: it was elected, and takes no writes yet
+    catching_up: bool = False
+    #: until when the other secondaries do not know that it is back: each finds out for itself
+    unseen_until: int = 0
     revision: int = 1
     #: the set whose configuration is on its disk
     set_id: str = ""
@@ -204,6 +208,8 @@ class World:
         for node in self.nodes.values():
             if node.starting and node.synced:
                 node.state = SECONDARY
+            if node.starting:
+                node.unseen_until = self.clock + 2
             node.starting = False
         wanted = range(self.stateful_set.replicas)
         missing = [o for o in wanted if o not in self.nodes or not self.nodes[o].exists]
@@ -211,7 +217,9 @@ class World:
             self._come(missing[0])
         for set_id, replica_set in self.sets.items():
             self._elect(set_id, replica_set)
-            if replica_set.primary >= 0:
+            if replica_set.primary >= 0 and self.nodes[replica_set.primary].catching_up:
+                self.nodes[replica_set.primary].catching_up = False
+            elif replica_set.primary >= 0:
                 self._write(replica_set)
                 self._replicate(set_id, replica_set)
                 self._acknowledge(replica_set)
@@ -241,7 +249,7 @@ class World:
         node = self.nodes[ordinal]
         lost = replica_set.acknowledged - set(node.log)
         assert not lost, f"shop-{ordinal} becomes primary without acknowledged writes: {sorted(lost)}"
-        replica_set.primary, node.state, node.lagging = ordinal, PRIMARY, False
+        replica_set.primary, node.state, node.lagging, node.catching_up = ordinal, PRIMARY, False, True
         replica_set.config = dataclasses.replace(replica_set.config, term=replica_set.config.term + 1)
 
     def _write(self, replica_set: ReplicaSet) -> None:
@@ -327,17 +335,23 @@ class World:
             state=node.state,
             set_name=replica_set.config.set_name,
             config=replica_set.config if node.has_users else None,
-            statuses=tuple(self._status(member, replica_set) for member in replica_set.config.members),
+            statuses=tuple(self._status(member, replica_set, ordinal) for member in replica_set.config.members),
+            writable=not node.catching_up,
             voting=replica_set.config.voters - len(replica_set.joining),
             term=replica_set.config.term,
         )
 
-    def _status(self, member: MemberConfig, replica_set: ReplicaSet) -> MemberStatus:
-        ordinal = int(member.host.split(".")[0].rpartition("-")[2])
+    def _status(self, member: MemberConfig, replica_set: ReplicaSet, by: int) -> MemberStatus:
+        ordinal = _ordinal(member)
         node = self.nodes[ordinal]
         alive = node.running and not node.starting and node.set_id == replica_set.config.set_id
         state = node.state if alive else "(not reachable/healthy)"
-        return MemberStatus(member.host, state, alive, optime=TICK * node.newest[1])
+        # Nobody notices at once that a server is another one, at another address.
+        silent = 9.0 if self._unseen(ordinal, by) else 1.0
+        return MemberStatus(member.host, state, alive, optime=TICK * node.newest[1], silent=silent)
+
+    def _unseen(self, ordinal: int, by: int) -> bool:
+        return by != ordinal and self.clock < self.nodes[ordinal].unseen_until
 
     # What a planner may do.
 
@@ -444,6 +458,10 @@ class World:
                 assert replica_set.primary != ordinal or len(candidates) == 1, "the primary was taken away"
                 away = [o for o in range(self.declared) if o != ordinal and self._is_away(o, replica_set)]
                 assert not away, f"shop-{ordinal} was replaced while {away} were away"
+                unseen = [o for o in range(self.declared) if o != ordinal and self._unseen(o, by=replica_set.primary)]
+                assert not unseen, f"shop-{ordinal} was replaced while the primary did not reach {unseen}"
+                primary = self.nodes.get(replica_set.primary)
+                assert primary and not primary.catching_up, f"shop-{ordinal} was replaced while nobody takes writes"
         node.going = True
         self.replaced.append(ordinal)
 
@@ -480,12 +498,15 @@ class World:
             and member.electable
             and member.host not in replica_set.joining
         ]
-        if replica_set.primary != step.data["ordinal"] or not others:
+        if replica_set.primary != step.data["ordinal"] or not others or node.catching_up:
             raise NotYet("nobody can take over")
         behind = self.nodes[replica_set.primary].newest[1] - self.nodes[step.data["to"]].newest[1]
         assert behind <= 3 or self.outdated_look or step.data["to"] not in others, (
             f"shop-{step.data['to']} is {behind} writes behind"
         )
+        known = [o for o in others if self.nodes[o].reachable and not self.nodes[o].going]
+        unseen = [o for o in known if self._unseen(o, by=step.data["to"])]
+        assert not unseen or self.outdated_look, f"shop-{step.data['to']} takes over and does not reach {unseen}"
         # The server lets somebody catch up first, and that one is as far as any.
         to = step.data["to"] if step.data["to"] in others else others[0]
         self.nodes[to].log = self.nodes[replica_set.primary].log

@@ -90,7 +90,7 @@ def link(login_first: bool = False) -> _link.Link:
 def formed(login: bool, name: str, _value: t.Any) -> t.Any:
     if not login:
         return CommandError(_client.UNAUTHORIZED, "requires authentication")
-    return {"replSetGetStatus": STATUS, "replSetGetConfig": CONFIG}[name]
+    return {"replSetGetStatus": STATUS, "replSetGetConfig": CONFIG, "hello": {"isWritablePrimary": True}}[name]
 
 
 def test_member(server: dict[str, t.Any]) -> None:
@@ -103,6 +103,13 @@ def test_member(server: dict[str, t.Any]) -> None:
         1,
         2,
     )
+
+
+def test_who_was_elected_and_has_not_caught_up_takes_no_writes(server: dict[str, t.Any]) -> None:
+    server["replies"] = lambda login, name, value: {"ok": 1} if name == "hello" else formed(login, name, value)
+    answer = link().ask(ROOT, new_disk=False)
+    assert (answer.state, answer.writable) == ("PRIMARY", False)
+    assert Snapshot(answers={0: answer}).primary is None
 
 
 def test_a_login_that_worked_is_not_preceded_by_a_try_without(server: dict[str, t.Any]) -> None:
@@ -159,7 +166,7 @@ def test_while_the_password_changes_whichever_is_valid_lets_in(server: dict[str,
     # It stays with what worked.
     server["asked"].clear()
     assert some.ask(both, new_disk=False).kind is Kind.MEMBER
-    assert [name for _login, name, _value in server["asked"]] == ["replSetGetStatus", "replSetGetConfig"]
+    assert [name for _login, name, _value in server["asked"]] == ["replSetGetStatus", "replSetGetConfig", "hello"]
     # And finds the other one when that is valid.
     valid = "next"
     some._drop(login=True)
@@ -296,13 +303,13 @@ def stepping_down(reply: t.Any) -> Replies:
             return reply
         if name == "replSetGetStatus":
             return {**STATUS, "syncSourceHost": "shop-2.shop.shop.svc.cluster.local:27017"}
-        return CONFIG if name == "replSetGetConfig" else {"ok": 1}
+        return CONFIG if name == "replSetGetConfig" else {"ok": 1, "isWritablePrimary": True}
 
     return replies
 
 
 def commands(server: dict[str, t.Any]) -> list[tuple[str, t.Any]]:
-    return [(name, value) for _login, name, value in server["asked"] if name != "replSetGetStatus"]
+    return [(name, value) for _login, name, value in server["asked"] if name not in ("replSetGetStatus", "hello")]
 
 
 def test_the_one_that_is_to_take_over_is_alone_and_followed(server: dict[str, t.Any]) -> None:
