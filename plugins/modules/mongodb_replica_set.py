@@ -106,6 +106,23 @@ options:
         description: Whether the member builds indexes. It can never be changed once the member is in the set.
         type: bool
         default: true
+      arbiter_only:
+        description:
+          - Let this member vote and hold no data. One member can be an arbiter, and never ordinal 0; it has one vote
+            and priority 0, and nothing else can be declared of it. A member never becomes an arbiter later, nor the
+            reverse.
+          - MongoDB takes an arbiter only where a default write concern is set. Where none is, it becomes C(majority),
+            so that no acknowledged write is lost. With two members that hold data such writes then wait while one of
+            them is away.
+        type: bool
+        default: false
+      horizons:
+        description:
+          - What clients elsewhere call this member, as a dictionary from the name of the horizon to C(HOST:PORT).
+            Every member has the same horizons, or none has any. MongoDB tells clients apart by the name in their TLS
+            handshake.
+        type: dict
+        default: {}
   settings:
     description: Settings of the replica set. What is not declared is left alone.
     type: dict
@@ -229,8 +246,9 @@ state:
     members:
       description:
         - One entry for each member, in the order of the ordinals, with C(pod), C(host), C(state), C(health),
-          C(lag_seconds), C(priority), C(votes), C(hidden), C(tags), C(secondary_delay_secs), C(claim), C(node),
-          C(age_seconds), C(ready), and C(blocked), which says what keeps it from serving or is null.
+          C(lag_seconds), C(priority), C(votes), C(hidden), C(tags), C(secondary_delay_secs), C(arbiter_only),
+          C(horizons), C(claim), C(node), C(age_seconds), C(ready), and C(blocked), which says what keeps it from
+          serving or is null.
       type: list
       elements: dict
       returned: always
@@ -267,6 +285,8 @@ MEMBER_OPTIONS = {
     "tags": {"type": "dict", "default": {}},
     "secondary_delay_secs": {"type": "int", "default": 0},
     "build_indexes": {"type": "bool", "default": True},
+    "arbiter_only": {"type": "bool", "default": False},
+    "horizons": {"type": "dict", "default": {}},
 }
 
 SPECIFICATION = {

@@ -144,7 +144,7 @@ class ReplicaSet:
     def write(self, pod: str, name: str) -> None:
         """Write a document that a majority has when this returns.
 
-        A secondary that had replicated from a lost node waits up to ten seconds for its answer, and may then ask another
+        A secondary that replicated from a lost node waits up to ten seconds for its answer, and may then ask another
         lost one first.
         """
         with self.member(pod, seconds=70) as client:

@@ -119,17 +119,38 @@ def _record(observer: Observer, step: Step, seen: Snapshot) -> None:
 def _add(observer: Observer, step: Step, seen: Snapshot) -> None:
     def edit(document: dict[str, t.Any]) -> None:
         free = 1 + max(member["_id"] for member in document["members"])
-        document["members"].append({"_id": free, "host": step.data["host"], **member_fields(step.data["options"])})
+        new = {"_id": free, "host": step.data["host"], **member_fields(step.data["options"])}
+        if step.data.get("horizons"):
+            new["horizons"] = dict(step.data["horizons"])
+        document["members"].append(new)
+
+    if step.data["options"].arbiter_only:
+        # The server takes no arbiter while the default write concern is one that it would change by itself.
+        client = _primary_client(observer, step, seen)
+        if client.command("getDefaultRWConcern").get("defaultWriteConcernSource") != "global":
+            client.command("setDefaultRWConcern", defaultWriteConcern={"w": "majority", "wtimeout": 0})
 
     _reconfigure(observer, step, seen, edit)
 
 
 def _change(observer: Observer, step: Step, seen: Snapshot) -> None:
     def edit(document: dict[str, t.Any]) -> None:
-        # Only declared fields are replaced: what a member has besides (horizons, for example) stays.
+        # Only declared fields are replaced: what a member has besides stays.
         member = next(member for member in document["members"] if member["host"] == step.data["host"])
         member.pop("slaveDelay", None)
         member.update(member_fields(step.data["options"]))
+
+    _reconfigure(observer, step, seen, edit)
+
+
+def _horizons(observer: Observer, step: Step, seen: Snapshot) -> None:
+    def edit(document: dict[str, t.Any]) -> None:
+        for member in document["members"]:
+            # Who is to leave has those that the others have, or none.
+            wanted = step.data["horizons"].get(member["host"], member.get("horizons"))
+            member.pop("horizons", None)
+            if wanted:
+                member["horizons"] = dict(wanted)
 
     _reconfigure(observer, step, seen, edit)
 
@@ -229,7 +250,7 @@ def _leave_source(observer: Observer, step: Step, seen: Snapshot) -> None:
     They would look for another source only once it is gone, and a majority could lack them meanwhile.
     """
     going: int = step.data["ordinal"]
-    if seen.primary in (None, going):
+    if seen.primary is None or seen.primary == going:
         return
     source = observer.target.host(going, seen)
     fed = []
@@ -239,7 +260,7 @@ def _leave_source(observer: Observer, step: Step, seen: Snapshot) -> None:
                 continue
             if _link_client(observer, ordinal, login=True).command("replSetGetStatus").get("syncSourceHost") == source:
                 fed.append(ordinal)
-    _follow(observer, fed, observer.target.host(t.cast(int, seen.primary), seen))
+    _follow(observer, fed, observer.target.host(seen.primary, seen))
 
 
 def _freeze(observer: Observer, ordinal: int, seconds: int) -> None:
@@ -322,6 +343,8 @@ def member_fields(options: MemberOptions) -> dict[str, t.Any]:
         "tags": dict(options.tags),
         "secondaryDelaySecs": options.secondary_delay_secs,
         "buildIndexes": options.build_indexes,
+        # MongoDB leaves it out of a configuration where it is false.
+        **({"arbiterOnly": True} if options.arbiter_only else {}),
     }
 
 
@@ -340,6 +363,7 @@ _ACTS: t.Mapping[str, t.Callable[[Observer, Step, Snapshot], None]] = {
     steps.ADD: _add,
     steps.CHANGE: _change,
     steps.SETTINGS: _settings,
+    steps.HORIZONS: _horizons,
     steps.REMOVE: _remove,
     steps.STEP_DOWN: _step_down,
     steps.REPLACE: _replace,

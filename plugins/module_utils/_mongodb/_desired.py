@@ -40,6 +40,7 @@ class MemberOptions:
     tags: tuple[tuple[str, str], ...] = ()
     secondary_delay_secs: int = 0
     build_indexes: bool = True
+    arbiter_only: bool = False
 
     @property
     def electable(self) -> bool:
@@ -106,6 +107,8 @@ class Desired:
     members: int
     options: t.Mapping[int, MemberOptions] = dataclasses.field(default_factory=dict)
     settings: tuple[tuple[str, t.Any], ...] = ()
+    #: what clients elsewhere call the members: horizons are the same for all of them, or there are none
+    horizons: t.Mapping[int, tuple[tuple[str, str], ...]] = dataclasses.field(default_factory=dict)
     #: seconds that a member may be behind before another one is taken away
     lag_limit: float = 10.0
     #: whether pods of an older revision of the StatefulSet are replaced
@@ -164,6 +167,7 @@ def desired_of(params: t.Mapping[str, t.Any]) -> Desired:
         members,
         options,
         tuple(sorted((SETTINGS[key], value) for key, value in settings.items())),
+        _horizons(members, entries),
         float(params["lag_limit"]),
         params["replace_pods"],
         params["template_changes"],
@@ -193,7 +197,7 @@ def _without_vote(members: int, entries: t.Mapping[int, t.Mapping[str, t.Any]]) 
 
 def _declares_vote(entry: t.Mapping[str, t.Any]) -> bool:
     """A member that is to be preferred, or hidden, or behind is declared with its vote in mind."""
-    return entry.get("votes") is not None or entry.get("priority") is not None
+    return any((entry.get("votes") is not None, entry.get("priority") is not None, entry.get("arbiter_only")))
 
 
 def _member_options(entry: t.Mapping[str, t.Any], ordinal: int, silent: bool) -> MemberOptions:
@@ -201,13 +205,15 @@ def _member_options(entry: t.Mapping[str, t.Any], ordinal: int, silent: bool) ->
     votes = entry.get("votes")
     votes = (0 if silent else 1) if votes is None else votes
     priority = entry.get("priority")
+    arbiter = bool(entry.get("arbiter_only"))
     options = MemberOptions(
-        priority=float(votes if priority is None else priority),
+        priority=float((0 if arbiter else votes) if priority is None else priority),
         votes=votes,
         hidden=bool(entry.get("hidden")),
         tags=tuple(sorted((str(key), str(value)) for key, value in tags.items())),
         secondary_delay_secs=entry.get("secondary_delay_secs") or 0,
         build_indexes=entry.get("build_indexes", True) is not False,
+        arbiter_only=arbiter,
     )
     where = f"member_options (ordinal {ordinal})"
     if not 0 <= options.priority <= HIGHEST_PRIORITY:
@@ -220,13 +226,53 @@ def _member_options(entry: t.Mapping[str, t.Any], ordinal: int, silent: bool) ->
             ("hidden is true", options.hidden),
             ("secondary_delay_secs is set", options.secondary_delay_secs > 0),
             ("build_indexes is false", not options.build_indexes),
+            ("arbiter_only is true", arbiter),
         ):
             if given:
                 raise Failure(
                     f"{where}: priority must be 0 where {name}, because such a member must never become primary; "
                     f"found priority {options.priority:g}. Add 'priority: 0'."
                 )
+    if arbiter and (wrong := _wrong_of_an_arbiter(options)):
+        raise Failure(
+            f"{where}: an arbiter (arbiter_only) has one vote and no data, so nothing else can be declared of it; "
+            f"found {wrong}. Take that out."
+        )
     return options
+
+
+def _wrong_of_an_arbiter(options: MemberOptions) -> str:
+    plain = MemberOptions(priority=0.0, arbiter_only=True)
+    different = [f.name for f in dataclasses.fields(plain) if getattr(options, f.name) != getattr(plain, f.name)]
+    return " and ".join(different)
+
+
+def _horizons(members: int, entries: t.Mapping[int, t.Mapping[str, t.Any]]) -> dict[int, tuple[tuple[str, str], ...]]:
+    """Checked as the server does, which takes them for all members or for none."""
+    found = {
+        ordinal: tuple(sorted((str(name), str(address)) for name, address in entry["horizons"].items()))
+        for ordinal, entry in entries.items()
+        if entry.get("horizons")
+    }
+    if not found:
+        return {}
+    names = {name for horizons in found.values() for name, _address in horizons}
+    for ordinal in range(members):
+        missing = names - {name for name, _address in found.get(ordinal, ())}
+        if missing:
+            raise Failure(
+                f"member_options: horizons must name the same horizons for every member (MongoDB takes no others); "
+                f"ordinal {ordinal} has no {' and no '.join(sorted(missing))}. Add it there."
+            )
+    addresses = [address for horizons in found.values() for _name, address in horizons]
+    for address in addresses:
+        host, _colon, port = address.rpartition(":")
+        if not host or not port.isdigit() or addresses.count(address) > 1:
+            raise Failure(
+                f"member_options: each address in horizons must be HOST:PORT, and there once only; found {address!r}"
+                f"{' more than once' if addresses.count(address) > 1 else ''}."
+            )
+    return found
 
 
 def _check_votes(desired: Desired) -> None:
@@ -240,6 +286,13 @@ def _check_votes(desired: Desired) -> None:
         raise Failure(
             "member_options: no declared member can become primary (votes 1 and a priority above 0). "
             "Leave at least one such member."
+        )
+    arbiters = [ordinal for ordinal in desired.ordinals if desired.member(ordinal).arbiter_only]
+    if arbiters and (len(arbiters) > 1 or arbiters[0] == 0):
+        raise Failure(
+            "member_options: arbiter_only is for one member at most, and not for ordinal 0, with which the set is "
+            f"started; found it at ordinal {', '.join(str(ordinal) for ordinal in arbiters)}. A second arbiter adds "
+            "no copy of the data: declare a member without it."
         )
     if not desired.member(0).build_indexes:
         raise Failure(

@@ -16,7 +16,9 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import evidence
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
+    ARBITER,
     PRIMARY,
+    SECONDARY,
     Answer,
     Kind,
     MemberConfig,
@@ -115,6 +117,8 @@ def _replication(
         "hidden": member.hidden if member else None,
         "tags": dict(member.tags) if member else None,
         "secondary_delay_secs": member.secondary_delay_secs if member else None,
+        "arbiter_only": member.arbiter_only if member else None,
+        "horizons": dict(member.horizons) if member else None,
     }
 
 
@@ -165,7 +169,7 @@ def problems(target: Target, seen: Snapshot, now: float) -> list[str]:
         name = member["pod"] or member["host"]
         if member["blocked"]:
             found.append(f"{name}: {member['blocked']}")
-        elif member["state"] not in ("PRIMARY", "SECONDARY"):
+        elif member["state"] not in (PRIMARY, SECONDARY, ARBITER):
             found.append(f"{name} is {member['state']}")
         elif member["votes"] is None:
             found.append(f"{name} is not in the configuration")

@@ -220,4 +220,5 @@ def _member(member: t.Mapping[str, t.Any]) -> MemberConfig:
         secondary_delay_secs=int(member.get("secondaryDelaySecs", member.get("slaveDelay", 0))),
         build_indexes=bool(member.get("buildIndexes", True)),
         arbiter_only=bool(member.get("arbiterOnly", False)),
+        horizons=tuple(sorted((str(key), str(value)) for key, value in (member.get("horizons") or {}).items())),
     )

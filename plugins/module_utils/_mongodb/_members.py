@@ -18,6 +18,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps impo
     CHANGE,
     DELETE_CLAIM,
     HAND_BACK,
+    HORIZONS,
     REMOVE,
     SCALE,
     SETTINGS,
@@ -69,6 +70,7 @@ class Members:
             steps += self._before(ordinal, before, after)
             steps.append(self._add(ordinal) if before is None else self._change(ordinal, before))
             current[ordinal] = after
+        steps += self._horizons()
         if settings is not None:
             live = dict(settings)
             wrong = {key: value for key, value in self.desired.settings if live.get(key) != value}
@@ -149,6 +151,10 @@ class Members:
             return []
         if answer.kind in (Kind.MEMBER, Kind.REMOVED) and answer.set_id == config.set_id:
             return []
+        if answer.kind is Kind.REMOVED and self.desired.member(ordinal).arbiter_only:
+            # Without users nobody may read its set id. It has no data to lose, and a server does not let itself be
+            # taken into another set than its own.
+            return []
         waits = self.view.pods_answer((ordinal,))
         return waits or [self.view.wait(f"wait until {name} can join: it is {answer.kind.value}")]
 
@@ -188,12 +194,44 @@ class Members:
         host, options = self.target.host(ordinal, self.seen), self.desired.member(ordinal)
         role = "a voting member" if options.votes else "a non-voting member"
         special = in_words({name: getattr(options, name) for name in options.differs_from(MemberConfig(0, ""))})
+        if options.arbiter_only:
+            role, special = "an arbiter (the default write concern becomes majority, unless one is set)", ""
         return Step(
             ADD,
             self.target.pod(ordinal),
             f"add {self.target.pod(ordinal)} ({host}) as {role}{f' with {special}' if special else ''}",
-            data={"ordinal": ordinal, "host": host, "options": options, **planned_on(self.config)},
+            data={
+                "ordinal": ordinal,
+                "host": host,
+                "options": options,
+                "horizons": dict(self._horizons_at_once(ordinal)),
+                **planned_on(self.config),
+            },
         )
+
+    def _horizons_at_once(self, ordinal: int) -> tuple[tuple[str, str], ...]:
+        """A member that comes must have the horizons that the others have, and may have none where they have none."""
+        wanted = self.desired.horizons.get(ordinal, ())
+        names = {name for member in self.config.members for name, _at in member.horizons} if self.config else set()
+        return wanted if names == {name for name, _at in wanted} else ()
+
+    def _horizons(self) -> list[Step]:
+        """All at once, because the server takes a horizon for all members or for none."""
+        found = {}
+        for ordinal in self.desired.ordinals:
+            member = self.view.member(self.config, ordinal) if self.config else None
+            found[ordinal] = member.horizons if member else self._horizons_at_once(ordinal)
+        wanted = {ordinal: self.desired.horizons.get(ordinal, ()) for ordinal in self.desired.ordinals}
+        if found == wanted:
+            return []
+        told = "; ".join(
+            f"{self.target.pod(ordinal)} {value_in_words(horizons) if horizons else 'none'}"
+            for ordinal, horizons in wanted.items()
+            if found[ordinal] != horizons
+        )
+        hosts = {self.target.host(ordinal, self.seen): dict(horizons) for ordinal, horizons in wanted.items()}
+        data = {"horizons": hosts, **planned_on(self.config)}
+        return [Step(HORIZONS, self.target.replica_set, f"apply the horizons {told}", data=data)]
 
     def _change(self, ordinal: int, before: MemberOptions) -> Step:
         after, name = self.desired.member(ordinal), self.target.pod(ordinal)

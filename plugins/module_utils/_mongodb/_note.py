@@ -19,6 +19,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
+    ARBITER,
     PRIMARY,
     SECONDARY,
     Answer,
@@ -53,7 +54,7 @@ class Hello:
             set_name=str(document.get("setName", "")),
             config_version=int(document.get("setVersion", 0)),
             host=str(document.get("me", "")),
-            state=PRIMARY if document.get("isWritablePrimary") else SECONDARY if document.get("secondary") else "",
+            state=_state(document),
             # The second half of a primary's election id is the term that it was elected in.
             term=int(str(election)[8:], 16) if election else 0,
             optime=written.timestamp() if written else 0.0,
@@ -77,7 +78,10 @@ class Note:
             found = json.loads(text)
             config = found["config"]
             members = tuple(
-                MemberConfig(**{**member, "tags": _pairs(member["tags"])}) for member in config.pop("members")
+                MemberConfig(
+                    **{**member, "tags": _pairs(member["tags"]), "horizons": _pairs(member.get("horizons", ()))}
+                )
+                for member in config.pop("members")
             )
             settings = _pairs(config.pop("settings"))
             return cls(Config(**config, members=members, settings=settings), str(found["secret"]))
@@ -98,7 +102,7 @@ def recalled(note: Note, target: Target, seen: Snapshot, hellos: t.Mapping[int, 
         if (told.set_name, told.config_version, told.host) != (config.set_name, config.version, host):
             return None
     states = [told.state for told in hellos.values()]
-    if states.count(PRIMARY) != 1 or states.count(PRIMARY) + states.count(SECONDARY) != len(states):
+    if states.count(PRIMARY) != 1 or not all(states):
         return None
     primary = next(told.host for told in hellos.values() if told.state == PRIMARY)
     if any(told.primary != primary for told in hellos.values()):
@@ -118,6 +122,14 @@ def recalled(note: Note, target: Target, seen: Snapshot, hellos: t.Mapping[int, 
         for ordinal, told in sorted(hellos.items())
     }
     return dataclasses.replace(seen, answers=answers)
+
+
+def _state(document: t.Mapping[str, t.Any]) -> str:
+    if document.get("isWritablePrimary"):
+        return PRIMARY
+    if document.get("secondary"):
+        return SECONDARY
+    return ARBITER if document.get("arbiterOnly") else ""
 
 
 def _pairs(value: t.Any) -> tuple[tuple[str, t.Any], ...]:

@@ -194,11 +194,16 @@ def _foreign_config(target: Target, desired: Desired, seen: Snapshot, config: Co
             return _foreign_member(target, member.host)
         if ordinal not in desired.ordinals:
             continue
-        if member.arbiter_only:
+        if member.arbiter_only != desired.member(ordinal).arbiter_only:
+            is_one, wanted = ("an arbiter", "none") if member.arbiter_only else ("no arbiter", "one")
             return Refusal(
-                f"{member.host} is an arbiter, and this operation knows members that hold data only.",
+                f"{member.host} is {is_one}, and {wanted} is declared (arbiter_only in member_options): a member can "
+                "never become the one from the other.",
                 (),
-                ("remove the arbiter from the configuration, and run again",),
+                (
+                    f"declare arbiter_only: {str(member.arbiter_only).lower()} for ordinal {ordinal}",
+                    f"or scale it away first: run with members: {ordinal}, delete its claim, and then run with it",
+                ),
             )
         if member.build_indexes != desired.member(ordinal).build_indexes:
             return Refusal(

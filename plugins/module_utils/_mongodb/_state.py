@@ -52,6 +52,8 @@ class MemberConfig:
     secondary_delay_secs: int = 0
     build_indexes: bool = True
     arbiter_only: bool = False
+    #: its addresses for clients elsewhere, by the name of the horizon
+    horizons: tuple[tuple[str, str], ...] = ()
 
     @property
     def electable(self) -> bool:

@@ -5,7 +5,7 @@
 # Asks the mongod of this pod `hello`, which needs no login, and reads the answer: no shell of
 # MongoDB is started for a probe, and an open port alone does not pass.
 #   hello.sh alive 27017   succeeds when any answer comes
-#   hello.sh ready 27017   succeeds when the answer says that this member is primary or secondary
+#   hello.sh ready 27017   succeeds when the answer says that this member is primary, secondary or arbiter
 # One OP_MSG of the MongoDB wire protocol, every number little-endian:
 #   34000000 length 52, 01000000 request id, 00000000 response to, dd070000 opcode 2013
 #   00000000 flags, 00 section kind 0, followed by one BSON document (bsonspec.org) of 1f000000 = 31 bytes:
@@ -23,6 +23,7 @@ answer=$(head -c $((length - 4)) <&3 | od -An -v -tx1 | tr -d ' \n')
 [ "${1:-ready}" = alive ] && exit 0
 primary=0869735772697461626c655072696d6172790001   # 08 "isWritablePrimary" 00 01
 secondary=087365636f6e646172790001                 # 08 "secondary" 00 01
-[[ $answer == *$primary* || $answer == *$secondary* ]] && exit 0
-echo "this member is neither primary nor secondary" >&2
+arbiter=08617262697465724f6e6c790001             # 08 "arbiterOnly" 00 01
+[[ $answer == *$primary* || $answer == *$secondary* || $answer == *$arbiter* ]] && exit 0
+echo "this member is neither primary nor secondary nor arbiter" >&2
 exit 1

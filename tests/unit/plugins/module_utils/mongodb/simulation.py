@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import MemberOptions, Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
+    ARBITER,
     PRIMARY,
     SECONDARY,
     Answer,
@@ -67,6 +68,8 @@ class Node:
     state: str = "STARTUP"
     #: it has all data, so it serves right after a restart
     synced: bool = False
+    #: it votes and holds neither data nor users
+    arbiter: bool = False
     log: tuple[Entry, ...] = ()
 
     @property
@@ -175,9 +178,11 @@ class World:
         for replica_set in self.sets.values():
             voters = [m for m in replica_set.config.members if m.votes and m.host not in replica_set.joining]
             kept = [m for m in voters if self.nodes[_ordinal(m)].synced and _ordinal(m) != ordinal]
-            has_users = all(self.nodes[_ordinal(member)].has_users for member in kept)
+            has_users = all(self.nodes[_ordinal(m)].has_users for m in kept if not m.arbiter_only)
             # What was acknowledged is still on a majority without the disk that is lost.
-            known = [m for m in kept if replica_set.acknowledged <= set(self.nodes[_ordinal(m)].log)]
+            known = [
+                m for m in kept if not m.arbiter_only and replica_set.acknowledged <= set(self.nodes[_ordinal(m)].log)
+            ]
             enough = len(kept) * 2 > len(voters) and len(known) * 2 > len(voters)
             return has_users and enough and any(member.electable for member in known)
         return False
@@ -207,7 +212,7 @@ class World:
                 node.going = node.exists = False
         for node in self.nodes.values():
             if node.starting and node.synced:
-                node.state = SECONDARY
+                node.state = ARBITER if node.arbiter else SECONDARY
             if node.starting:
                 node.unseen_until = self.clock + 2
             node.starting = False
@@ -263,12 +268,15 @@ class World:
                 continue
             if not node.set_id:
                 node.set_id, node.state = set_id, "STARTUP2"
+                node.arbiter = bool((m := replica_set.config.member(host(ordinal))) and m.arbiter_only)
+            elif node.arbiter and node.set_id == set_id:
+                node.state, node.synced = ARBITER, True
             elif node.set_id == set_id and not (node.lagging and node.synced):
                 node.state, node.has_users, node.synced = SECONDARY, replica_set.has_users, True
                 node.log = source.log
         for name in sorted(replica_set.joining):
             ordinal = int(name.split(".")[0].rpartition("-")[2])
-            if self.nodes[ordinal].state == SECONDARY and self._majority(replica_set):
+            if self.nodes[ordinal].state in (SECONDARY, ARBITER) and self._majority(replica_set):
                 replica_set.joining.discard(name)
                 replica_set.config = dataclasses.replace(replica_set.config, version=replica_set.config.version + 1)
                 break
@@ -280,12 +288,15 @@ class World:
 
     def _on_majority(self, replica_set: ReplicaSet, config: Config, entries: set[Entry]) -> bool:
         voters = [m for m in config.members if m.votes and m.host not in replica_set.joining]
-        having = [m for m in voters if entries <= set(self.nodes[_ordinal(m)].log)]
-        return len(having) * 2 > len(voters)
+        having = [m for m in voters if not m.arbiter_only and entries <= set(self.nodes[_ordinal(m)].log)]
+        # As the server counts: no more than those that hold data can have it.
+        return len(having) >= min(len(voters) // 2 + 1, sum(1 for m in voters if not m.arbiter_only))
 
     def _serves(self, ordinal: int, set_id: str) -> bool:
         node = self.nodes[ordinal]
-        return node.running and not node.starting and node.set_id == set_id and node.state in (PRIMARY, SECONDARY)
+        return (
+            node.running and not node.starting and node.set_id == set_id and node.state in (PRIMARY, SECONDARY, ARBITER)
+        )
 
     def _majority(self, replica_set: ReplicaSet, config: t.Optional[Config] = None) -> bool:
         config = config or replica_set.config
@@ -329,7 +340,8 @@ class World:
         if not node.has_users and replica_set.has_users and node.state in (PRIMARY, SECONDARY):
             node.has_users = True
         if not replica_set.config.member(host(ordinal)):
-            return Answer(Kind.REMOVED, config=replica_set.config)
+            # Without users nobody may read its configuration.
+            return Answer(Kind.REMOVED, config=None if node.arbiter else replica_set.config)
         return Answer(
             Kind.MEMBER if node.has_users else Kind.NO_USER,
             state=node.state,
@@ -461,7 +473,8 @@ class World:
                 unseen = [o for o in range(self.declared) if o != ordinal and self._unseen(o, by=replica_set.primary)]
                 assert not unseen, f"shop-{ordinal} was replaced while the primary did not reach {unseen}"
                 primary = self.nodes.get(replica_set.primary)
-                assert primary and not primary.catching_up, f"shop-{ordinal} was replaced while nobody takes writes"
+                writable = bool(primary and not primary.catching_up)
+                assert writable, f"shop-{ordinal} was replaced while nobody takes writes"
         node.going = True
         self.replaced.append(ordinal)
 

@@ -219,14 +219,14 @@ class FakeObserver:
         self.target = Target("shop", "shop", "shop")
 
 
-def add(server: dict[str, t.Any], version: int = 3) -> None:
+def add(server: dict[str, t.Any], version: int = 3, **data: t.Any) -> None:
     """Add a member, planned on this version of the configuration."""
     member = link()
     step = Step(
         ADD,
         "shop-1",
         "add shop-1",
-        data={"ordinal": 1, "host": "c:3", "options": MemberOptions(), "version": version, "term": 2},
+        data={"ordinal": 1, "host": "c:3", "options": MemberOptions(), "version": version, "term": 2, **data},
     )
     seen = Snapshot(answers={0: member.ask(ROOT, new_disk=False)})
     server["asked"].clear()
@@ -258,6 +258,26 @@ def test_reconfiguration_keeps_what_is_not_declared(server: dict[str, t.Any]) ->
     assert document["members"][0]["horizons"] == {"out": "b:2"}
     assert document["members"][1]["_id"] == 1
     assert document["members"][1]["host"] == "c:3"
+
+
+@pytest.mark.parametrize(("source", "sets"), [("implicit", True), ("global", False)])
+def test_an_arbiter_comes_once_a_default_write_concern_is_set(
+    server: dict[str, t.Any], source: str, sets: bool
+) -> None:
+    reconfig = with_reconfig({"ok": 1})
+
+    def replies(login: bool, name: str, value: t.Any) -> t.Any:
+        if name.endswith("DefaultRWConcern"):
+            return {"defaultWriteConcernSource": source}
+        return reconfig(login, name, value)
+
+    server["replies"] = replies
+    add(server, options=MemberOptions(priority=0.0, arbiter_only=True), horizons={"out": "c:4"})
+    names = [name for _login, name, _value in server["asked"]]
+    assert ("setDefaultRWConcern" in names) is sets
+    (document,) = sent(server)
+    assert document["members"][1]["arbiterOnly"] is True
+    assert document["members"][1]["horizons"] == {"out": "c:4"}
 
 
 def test_reconfiguration_is_a_compare_and_set(server: dict[str, t.Any]) -> None:

@@ -65,6 +65,12 @@ def test_a_note_says_the_same_after_it_was_written_down() -> None:
     assert Note.parse(NOTE.dump()) == NOTE
 
 
+def test_a_note_keeps_horizons() -> None:
+    members = tuple(dataclasses.replace(each, horizons=(("out", f"{each.id}.a:1"),)) for each in CONFIG.members)
+    note = Note(dataclasses.replace(CONFIG, members=members), "uid/17")
+    assert Note.parse(note.dump()) == note
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"config": {}, "secret": "s"}', NOTE.dump()[:-9]])
 def test_what_is_no_note_is_none(text: str) -> None:
     assert Note.parse(text) is None

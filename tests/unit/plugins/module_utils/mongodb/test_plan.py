@@ -556,6 +556,18 @@ def option(ordinal: int, **given: t.Any) -> dict[str, t.Any]:
         (3, [option(1, secondary_delay_secs=-1, priority=0.0)], "must not be negative"),
         (1, [option(0, priority=0.0)], "no declared member can become primary"),
         (3, [option(0, priority=0.0, build_indexes=False)], "build_indexes must be true"),
+        (3, [option(2, arbiter_only=True, priority=1.0)], "priority must be 0 where arbiter_only is true"),
+        (3, [option(2, arbiter_only=True, votes=0)], "an arbiter .* found votes"),
+        (3, [option(2, arbiter_only=True, tags={"a": "b"}, hidden=True)], "an arbiter .* found hidden and tags"),
+        (3, [option(0, arbiter_only=True)], "not for ordinal 0.* found it at ordinal 0"),
+        (
+            4,
+            [option(2, arbiter_only=True), option(3, arbiter_only=True)],
+            "one member at most.* found it at ordinal 2, 3",
+        ),
+        (2, [option(0, horizons={"out": "a:1"})], "ordinal 1 has no out"),
+        (1, [option(0, horizons={"out": "a"})], "HOST:PORT, and there once only; found 'a'"),
+        (2, [option(0, horizons={"out": "a:1"}), option(1, horizons={"out": "a:1"})], "found 'a:1' more than once"),
     ],
 )
 def test_wrong_declarations_name_the_option(members: int, options: list[dict[str, t.Any]], expected: str) -> None:
@@ -593,6 +605,8 @@ def declared(members: int, options: t.Sequence[dict[str, t.Any]] = (), **given: 
         (4, [option(3, tags={"use": "reports"})], [3]),
         (4, [option(0, votes=0)], [0]),
         (5, [option(0, votes=0)], [0, 4]),
+        (3, [option(2, arbiter_only=True)], []),
+        (4, [option(2, arbiter_only=True)], [3]),
         # What is declared is left alone, and is even then.
         (2, [option(0, votes=1), option(1, votes=1)], []),
         # Somebody has to be primary.

@@ -61,14 +61,17 @@ def options_of(draw: st.DrawFn, may_vote: bool) -> MemberOptions:
 
 
 @st.composite
-def desired_of(draw: st.DrawFn, least: int = 1) -> Desired:
+def desired_of(draw: st.DrawFn, least: int = 1, arbiter: int = 0) -> Desired:
+    """``arbiter``: which ordinal is one, if it is a member; 0 for none. It never becomes one, nor ceases to be one."""
     members = draw(st.integers(least, 11))
-    anchor = draw(st.integers(0, members - 1))
+    anchor = draw(st.integers(0, members - 1).filter(lambda ordinal: not arbiter or ordinal != arbiter))
     votes, declared = 1, {anchor: MemberOptions()}
+    if 0 < arbiter < members:
+        votes += 1
+        declared[arbiter] = MemberOptions(priority=0.0, arbiter_only=True)
     for ordinal in range(members):
-        if ordinal == anchor:
+        if ordinal in declared:
             continue
-
         one = draw(options_of(may_vote=votes < 7))
         votes += one.votes
         declared[ordinal] = one
@@ -76,6 +79,7 @@ def desired_of(draw: st.DrawFn, least: int = 1) -> Desired:
     return Desired(members, declared, chaining)
 
 
+ARBITERS = st.sampled_from([0, 0, 1, 2, 4])
 FAULTS = (
     "none",
     "tick",
@@ -176,7 +180,7 @@ def assert_as_declared(world: World, desired: Desired) -> None:
 
 
 @settings(max_examples=200, deadline=None, phases=PHASES)
-@given(st.data(), desired_of(), st.booleans())
+@given(st.data(), ARBITERS.flatmap(lambda arbiter: desired_of(arbiter=arbiter)), st.booleans())
 def test_forms_one_set_whatever_happens(data: st.DataObject, desired: Desired, parallel: bool) -> None:
     world = World(desired.members, parallel)
     found = chaotic_run(world, desired, data)
@@ -185,11 +189,13 @@ def test_forms_one_set_whatever_happens(data: st.DataObject, desired: Desired, p
 
 
 @settings(max_examples=200, deadline=None, phases=PHASES)
-@given(st.data(), desired_of())
-def test_grows_and_changes_a_formed_set(data: st.DataObject, first: Desired) -> None:
+@given(st.data())
+def test_grows_and_changes_a_formed_set(data: st.DataObject) -> None:
+    arbiter = data.draw(ARBITERS)
+    first = data.draw(desired_of(arbiter=arbiter))
     world = World(first.members)
     converge(world, first)
-    second = data.draw(desired_of(least=first.members))
+    second = data.draw(desired_of(least=first.members, arbiter=arbiter))
     world.declare(second.members)
     found = chaotic_run(world, second, data)
     assert isinstance(found, Plan), found
@@ -258,11 +264,12 @@ def test_a_redeployed_set_is_found_again(data: st.DataObject, members: int, para
 @given(st.data())
 def test_scales_up_and_down_and_updates_whatever_happens(data: st.DataObject) -> None:
     """The simulation fails where an acknowledged write is lost, and where a member leaves in a wrong order."""
-    desired = data.draw(desired_of())
+    arbiter = data.draw(ARBITERS)
+    desired = data.draw(desired_of(arbiter=arbiter))
     world = World(desired.members)
     converge(world, desired)
     for _change in range(data.draw(st.integers(1, 3))):
-        desired = data.draw(desired_of())
+        desired = data.draw(desired_of(arbiter=arbiter))
         desired = dataclasses.replace(desired, delete_claims=data.draw(st.booleans()))
         world.may_delete_claims = desired.delete_claims
         if data.draw(st.booleans()):
