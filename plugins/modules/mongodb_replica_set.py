@@ -67,6 +67,14 @@ options:
         primary steps down for it. The delay of a member that is behind on purpose does not count.
     type: int
     default: 10
+  feature_compatibility_version:
+    description:
+      - The feature compatibility version that the data is to be kept in, such as V(6.0). It is raised (or lowered) once
+        every member runs a server that knows it. Without it, it stays as it is, so that the way back to the series
+        before stays open after an upgrade.
+      - An image whose tag names a series that cannot read the data is refused before any pod is replaced. MongoDB goes
+        from one series to the next only.
+    type: str
   member_options:
     description:
       - What is declared of single members. A member without an entry has the defaults of MongoDB.
@@ -239,6 +247,10 @@ state:
       description: The pod of the primary, or null.
       type: str
       returned: always
+    feature_compatibility_version:
+      description: The feature compatibility version of the data, where a primary told it.
+      type: str
+      returned: always
     voting_members:
       description: How many votes count now. A joining voter's does not until it has caught up.
       type: int
@@ -295,6 +307,7 @@ SPECIFICATION = {
         **target_arguments(),
         **wait_timeout_argument(300),
         "members": {"type": "int", "required": True},
+        "feature_compatibility_version": {"type": "str"},
         "member_options": {"type": "list", "elements": "dict", "default": [], "options": MEMBER_OPTIONS},
         "settings": {
             "type": "dict",

@@ -65,6 +65,10 @@ state:
       description: The pod of the primary, or null.
       type: str
       returned: always
+    feature_compatibility_version:
+      description: The feature compatibility version of the data, where a primary told it.
+      type: str
+      returned: always
     voting_members:
       description: How many votes count now. A joining voter's does not until it has caught up.
       type: int

@@ -26,6 +26,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe im
     annotate,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot, StatefulSet
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._versions import CONFIRMED_SINCE, series_of
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import ROLLOUT_MANAGER, handed_back
 
@@ -153,6 +154,16 @@ def _horizons(observer: Observer, step: Step, seen: Snapshot) -> None:
                 member["horizons"] = dict(wanted)
 
     _reconfigure(observer, step, seen, edit)
+
+
+def _feature_version(observer: Observer, step: Step, seen: Snapshot) -> None:
+    version: str = step.data["version"]
+    client = _primary_client(observer, step, seen)
+    server = series_of(str(client.command("buildInfo").get("version", "")))
+    # Older servers do not know the word.
+    confirmed: dict[str, t.Any] = {"confirm": True} if server and server >= CONFIRMED_SINCE else {}
+    # Where this ends too early the server goes on, and the next time it is told the same.
+    client.command("setFeatureCompatibilityVersion", version, seconds=_client.CHANGE_TIMEOUT, **confirmed)
 
 
 def _settings(observer: Observer, step: Step, seen: Snapshot) -> None:
@@ -364,6 +375,7 @@ _ACTS: t.Mapping[str, t.Callable[[Observer, Step, Snapshot], None]] = {
     steps.CHANGE: _change,
     steps.SETTINGS: _settings,
     steps.HORIZONS: _horizons,
+    steps.FEATURE_VERSION: _feature_version,
     steps.REMOVE: _remove,
     steps.STEP_DOWN: _step_down,
     steps.REPLACE: _replace,

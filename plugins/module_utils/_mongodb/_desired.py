@@ -115,6 +115,8 @@ class Desired:
     replace_pods: bool = True
     #: whether the StatefulSet is about to get another template, which check mode does not see on it
     template_changes: bool = False
+    #: the feature compatibility version that is wanted, such as 6.0; empty leaves it as it is
+    feature_version: str = ""
     #: whether the claims of members that left are deleted
     delete_claims: bool = False
 
@@ -171,10 +173,19 @@ def desired_of(params: t.Mapping[str, t.Any]) -> Desired:
         float(params["lag_limit"]),
         params["replace_pods"],
         params["template_changes"],
+        _feature_version(params["feature_compatibility_version"]),
         params["claims_when_scaled"] == "delete",
     )
     _check_votes(desired)
     return desired
+
+
+def _feature_version(given: t.Optional[str]) -> str:
+    if given and not re.fullmatch(r"\d+\.\d+", given):
+        raise Failure(
+            f"feature_compatibility_version: expected a series of MongoDB such as 6.0, in quotes, found {given!r}."
+        )
+    return given or ""
 
 
 def _without_vote(members: int, entries: t.Mapping[int, t.Mapping[str, t.Any]]) -> set[int]:

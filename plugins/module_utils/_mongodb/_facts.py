@@ -50,6 +50,7 @@ def facts(target: Target, seen: Snapshot, now: float) -> dict[str, t.Any]:
         "config_version": config.version if config else None,
         "term": config.term if config else None,
         "primary": target.pod(primary) if primary is not None else None,
+        "feature_compatibility_version": seen.feature_version or None,
         "voting_members": seen.answers[primary].voting if primary is not None else None,
         "members": members,
         "left_claims": [

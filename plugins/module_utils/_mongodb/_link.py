@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import datetime
 import time
 import typing as t
@@ -47,6 +48,7 @@ class Link:
         self._passwords: collections.deque[Credentials] = collections.deque()
         # Each way in is a connection of its own: the one that is likelier to be let in is tried first.
         self._login_first = login_first
+        self._server = ""
         # Which process said 'not initialised', and since when.
         self._process: t.Any = None
         self._since = 0.0
@@ -114,7 +116,15 @@ class Link:
         config = _config_of(client)
         if config is None:
             return Answer(Kind.UNREACHABLE, "it reports a status and no configuration")
-        return _answer(Kind.MEMBER, status, config, _writable(client, status))
+        answer = _answer(Kind.MEMBER, status, config, _writable(client, status))
+        return dataclasses.replace(
+            answer, version=self._version(client), feature_version=_feature_version(client, answer)
+        )
+
+    def _version(self, client: Client) -> str:
+        """Of the server: another one comes with another pod."""
+        self._server = self._server or str(client.command("buildInfo").get("version", ""))
+        return self._server
 
     def _as_nobody(self, new_disk: bool) -> t.Optional[Answer]:
         client = self.client(login=False)
@@ -146,6 +156,14 @@ class Link:
         client = self._clients.pop(login, None)
         if client:
             client.close()
+
+
+def _feature_version(client: Client, answer: Answer) -> str:
+    """Asked of the primary alone: the others follow it."""
+    if answer.state != PRIMARY:
+        return ""
+    found = client.command("getParameter", 1, featureCompatibilityVersion=1).get("featureCompatibilityVersion") or {}
+    return str(found.get("version", ""))
 
 
 def _writable(client: Client, status: t.Mapping[str, t.Any]) -> bool:
@@ -184,6 +202,7 @@ def _status(member: t.Mapping[str, t.Any], now: t.Optional[datetime.datetime]) -
         healthy=bool(member.get("health")),
         optime=seconds,
         message=member.get("lastHeartbeatMessage") or "",
+        config=(int(member.get("configVersion", 0)), int(member.get("configTerm", 0))),
         silent=(now - heard).total_seconds() if now and heard else 0.0,
     )
 

@@ -288,13 +288,19 @@ class Members:
         return [*steps, self.view.wait(f"wait until these claims are gone: {', '.join(going)}")] if going else steps
 
     def _majority_knows(self, config: Config) -> list[Step]:
-        """The primary's word that a change is committed is confirmed by each member's own configuration."""
+        """The primary's word that a change is committed is confirmed by each member's own configuration.
+
+        An arbiter shows its own to nobody, so of it the primary's word counts.
+        """
         voters = [o for o in self._staying() if self.current[o].votes]
-        known = [
-            ordinal
-            for ordinal in voters
-            if (its := self.seen.answer(ordinal).config) and (its.version, its.term) == (config.version, config.term)
-        ]
+        known = []
+        for ordinal in voters:
+            its, status = self.seen.answer(ordinal).config, self.view.status(ordinal)
+            told = (its.version, its.term) if its else (0, 0)
+            if self.current[ordinal].arbiter_only and status:
+                told = status.config
+            if told == (config.version, config.term):
+                known.append(ordinal)
         if len(known) * 2 > len(voters):
             return []
         missing = ", ".join(self.target.pod(ordinal) for ordinal in voters if ordinal not in known)

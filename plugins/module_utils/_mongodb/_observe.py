@@ -345,6 +345,7 @@ def _stateful_set(obj: Object) -> StatefulSet:
         note=annotations.get(NOTE, ""),
         revision=(obj.get("status") or {}).get("updateRevision", ""),
         settled=settled(obj),
+        image=spec["template"]["spec"]["containers"][0].get("image", ""),
         owed=handed_back(obj, holding=False) is not None,
     )
 

@@ -21,6 +21,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps impo
     RECORD,
     in_words,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._versions import feature_steps, refuse_versions
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._view import View
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
@@ -31,6 +32,9 @@ def plan(target: Target, desired: Desired, seen: Snapshot) -> t.Union[Plan, Refu
     if refusal:
         return refusal
     planner = _Planner(View(target, desired, seen))
+    refusal = refuse_versions(planner.view, planner.rolling.replaces)
+    if refusal:
+        return refusal
     return Plan(tuple(planner.steps()), (*desired.warnings, *planner.rolling.warnings()))
 
 
@@ -141,6 +145,8 @@ class _Planner:
             return []
         steps = Members.of(self.view, config).steps(config.settings)
         steps += self.rolling.steps(config)
+        if not self.rolling.replaces:
+            steps += feature_steps(self.view, config)
         if any(step.change for step in (*before, *steps)):
             return steps + self._end()
         lagging = self._not_serving(config)

@@ -36,6 +36,11 @@ class Rolling:
             and not pod.deleting
         ]
 
+    @property
+    def replaces(self) -> bool:
+        """Whether pods are made from the newest template, or about to be."""
+        return self.view.desired.replace_pods and bool(self.old)
+
     def warnings(self) -> tuple[str, ...]:
         old = self.old
         if self.view.desired.replace_pods or not old or not self.revision:

@@ -101,6 +101,8 @@ class MemberStatus:
     message: str = ""
     #: seconds since it last answered whoever tells this; of one that was lost, 'healthy' is true for ten seconds more
     silent: float = 0.0
+    #: version and term of its configuration, as it told last
+    config: tuple[int, int] = (0, 0)
 
     @property
     def serves(self) -> bool:
@@ -123,6 +125,10 @@ class Answer:
     term: int = 0
     #: an elected primary takes no writes until it has caught up
     writable: bool = True
+    #: of the server, such as 6.0.5; empty where it was not asked
+    version: str = ""
+    #: the feature compatibility version, as the primary tells it
+    feature_version: str = ""
     #: 'not initialised' is believed only when the disk is new, or after it was said for a while
     settled: bool = True
 
@@ -176,6 +182,8 @@ class StatefulSet:
     revision: str = ""
     #: whether its controller has seen its newest version
     settled: bool = True
+    #: the image of its first container
+    image: str = ""
     #: whether this operation still manages the number of replicas, which somebody else has declared
     owed: bool = False
 
@@ -205,6 +213,12 @@ class Snapshot:
     @property
     def recorded(self) -> str:
         return self.stateful_set.recorded if self.stateful_set else ""
+
+    @property
+    def feature_version(self) -> str:
+        """The feature compatibility version of the data, or an empty text where no primary told it."""
+        primary = self.primary
+        return self.answers[primary].feature_version if primary is not None else ""
 
     def of_kind(self, *kinds: Kind) -> tuple[int, ...]:
         return tuple(ordinal for ordinal in sorted(self.answers) if self.answers[ordinal].kind in kinds)

@@ -358,9 +358,10 @@ class World:
         node = self.nodes[ordinal]
         alive = node.running and not node.starting and node.set_id == replica_set.config.set_id
         state = node.state if alive else "(not reachable/healthy)"
+        its = (replica_set.config.version, replica_set.config.term)
         # Nobody notices at once that a server is another one, at another address.
         silent = 9.0 if self._unseen(ordinal, by) else 1.0
-        return MemberStatus(member.host, state, alive, optime=TICK * node.newest[1], silent=silent)
+        return MemberStatus(member.host, state, alive, optime=TICK * node.newest[1], silent=silent, config=its)
 
     def _unseen(self, ordinal: int, by: int) -> bool:
         return by != ordinal and self.clock < self.nodes[ordinal].unseen_until

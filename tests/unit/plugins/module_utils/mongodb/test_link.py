@@ -90,7 +90,13 @@ def link(login_first: bool = False) -> _link.Link:
 def formed(login: bool, name: str, _value: t.Any) -> t.Any:
     if not login:
         return CommandError(_client.UNAUTHORIZED, "requires authentication")
-    return {"replSetGetStatus": STATUS, "replSetGetConfig": CONFIG, "hello": {"isWritablePrimary": True}}[name]
+    return {
+        "replSetGetStatus": STATUS,
+        "replSetGetConfig": CONFIG,
+        "hello": {"isWritablePrimary": True},
+        "buildInfo": {"version": "6.0.5"},
+        "getParameter": {"featureCompatibilityVersion": {"version": "5.0"}},
+    }[name]
 
 
 def test_member(server: dict[str, t.Any]) -> None:
@@ -103,6 +109,12 @@ def test_member(server: dict[str, t.Any]) -> None:
         1,
         2,
     )
+
+
+def test_the_primary_tells_what_the_data_is_kept_in(server: dict[str, t.Any]) -> None:
+    server["replies"] = formed
+    answer = link().ask(ROOT, new_disk=False)
+    assert (answer.version, Snapshot(answers={0: answer}).feature_version) == ("6.0.5", "5.0")
 
 
 def test_who_was_elected_and_has_not_caught_up_takes_no_writes(server: dict[str, t.Any]) -> None:
@@ -166,7 +178,12 @@ def test_while_the_password_changes_whichever_is_valid_lets_in(server: dict[str,
     # It stays with what worked.
     server["asked"].clear()
     assert some.ask(both, new_disk=False).kind is Kind.MEMBER
-    assert [name for _login, name, _value in server["asked"]] == ["replSetGetStatus", "replSetGetConfig", "hello"]
+    assert [name for _login, name, _value in server["asked"]] == [
+        "replSetGetStatus",
+        "replSetGetConfig",
+        "hello",
+        "getParameter",
+    ]
     # And finds the other one when that is valid.
     valid = "next"
     some._drop(login=True)

@@ -580,6 +580,12 @@ def test_a_lag_limit_of_no_time_is_refused() -> None:
         declared(3, lag_limit=0)
 
 
+@pytest.mark.parametrize("given", ["6", "6.0.5", "six"])
+def test_a_feature_compatibility_version_is_a_series(given: str) -> None:
+    with pytest.raises(Failure, match=f"expected a series of MongoDB such as 6.0, in quotes, found '{given}'"):
+        declared(3, feature_compatibility_version=given)
+
+
 def declared(members: int, options: t.Sequence[dict[str, t.Any]] = (), **given: t.Any) -> Desired:
     defaults = {
         "settings": None,
@@ -587,6 +593,7 @@ def declared(members: int, options: t.Sequence[dict[str, t.Any]] = (), **given: 
         "replace_pods": True,
         "template_changes": False,
         "claims_when_scaled": "retain",
+        "feature_compatibility_version": None,
     }
     return desired_of({**defaults, "members": members, "member_options": list(options), **given})
 
