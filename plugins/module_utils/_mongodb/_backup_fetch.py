@@ -77,7 +77,7 @@ def claim_of(wish: Wish, cron_job: t.Mapping[str, t.Any]) -> str:
 def pods_of(wish: Wish, cron_job: t.Mapping[str, t.Any]) -> probe.Pods:
     """The pod that hands out the files is like that of the backup, whose files it has to read."""
     spec = _pod(cron_job)
-    container = (spec.get("containers") or ({},))[0]
+    container: t.Mapping[str, t.Any] = (spec.get("containers") or ({},))[0]
     security = spec.get("securityContext") or {}
     return probe.Pods(
         image=wish.image or container.get("image", ""),

@@ -15,6 +15,8 @@ import re
 import time
 import typing as t
 
+import pymongo
+
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from harness import ledger
@@ -28,7 +30,7 @@ IMAGE, RECIPE = "localhost/python-pymongo:distribution", "python-pymongo"
 NEVER = "0 0 1 1 *"
 COPY = "copy"
 # Documents of random bytes, so that reading and compressing them takes some seconds.
-FILL, SIZE = 1500, 100_000
+FILL, SIZE, AT_ONCE = 800, 100_000, 10
 JOB_MAY_TAKE = 300
 BEGUN = re.compile(r"dump all databases")
 LEFT = "which a run that was killed left"
@@ -85,10 +87,9 @@ def scheduled_backup(trial: Trial) -> None:
 
 def _fill(application: ReplicaSet) -> None:
     with application.member(application.primary() or 0) as client:
-        for start in range(0, FILL, 50):
-            client["fill"]["random"].insert_many(
-                [{"_id": n, "pad": os.urandom(SIZE)} for n in range(start, start + 50)]
-            )
+        for start in range(0, FILL, AT_ONCE):
+            batch = [{"_id": number, "pad": os.urandom(SIZE)} for number in range(start, start + AT_ONCE)]
+            client["fill"]["random"].with_options(write_concern=pymongo.WriteConcern(1)).insert_many(batch)
 
 
 def _begin(trial: Trial, namespace: str, mode: str) -> None:
