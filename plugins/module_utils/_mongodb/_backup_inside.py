@@ -163,7 +163,8 @@ class Said:
         self.params = params
 
     def progress(self, line: str) -> None:
-        print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}", flush=True)
+        sys.stdout.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+        sys.stdout.flush()
 
     def warn(self, text: str) -> None:
         self.progress(f"WARNING: {text}")
@@ -175,11 +176,13 @@ class Said:
         return False
 
 
+def _stop(*_unused: object) -> None:
+    """The first process of a container is not ended by a signal that it does not handle."""
+    raise SystemExit("stopped by a signal; what was begun is removed")
+
+
 def main(environment: t.Mapping[str, str]) -> int:
-    # The first process of a container is not ended by a signal that it does not know.
-    signal.signal(
-        signal.SIGTERM, lambda *_unused: sys.exit("stopped by a signal; the backup that was begun is removed")
-    )
+    signal.signal(signal.SIGTERM, _stop)
     os.umask(0o077)
     params = {
         "dest": environment["BACKUP_DEST"],
@@ -214,7 +217,3 @@ def main(environment: t.Mapping[str, str]) -> int:
         else "nothing is new since the last one"
     )
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(os.environ))
