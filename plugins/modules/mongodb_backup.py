@@ -26,6 +26,8 @@ description:
   - Folders are made with mode 0700 and files with 0600. They hold everything that the set holds, hashes of passwords
     included, and are not encrypted.
   - Sharded clusters are not supported.
+  - The newest backup is noted on the StatefulSet, where M(stateful.kube.mongodb_replica_set_info) finds it. Without the
+    right to patch it, it is not, and a warning says so.
   - The account needs the rights to get the StatefulSet and the Secret, to list pods and persistentvolumeclaims, and to
     get and create C(pods/portforward).
   - Every run makes a backup, so a task with O(mode=full) always reports a change.

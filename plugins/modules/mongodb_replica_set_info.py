@@ -13,7 +13,7 @@ author:
   - The stateful.kube authors (@stateful-kube)
 description:
   - Asks every member through a tunnel to its pod, and returns what they say beside what the cluster says of their
-    pods and claims.
+    pods and claims, how full their disks are, how far their oplogs reach back, and how old the newest backup is.
   - Members that cannot be reached are reported as such. Nothing is waited for.
 extends_documentation_fragment:
   - stateful.kube._attributes.info_module
@@ -79,8 +79,25 @@ state:
           C(lag_seconds), C(priority), C(votes), C(hidden), C(tags), C(secondary_delay_secs), C(arbiter_only),
           C(horizons), C(claim), C(node), C(age_seconds), C(ready), and C(blocked), which says what keeps it from
           serving or is null.
+        - C(disk) is the file system that its data is on, with C(used_bytes), C(total_bytes) and C(used_percent).
+        - C(oplog) is its oplog, with C(hours) from its first entry to its newest, C(size_bytes), C(max_bytes), and
+          C(drops), which says whether it is so full that old entries go. Both are null where it could not be asked.
       type: list
       elements: dict
+      returned: always
+    oplog_hours:
+      description: Hours from the first entry of the primary's oplog to its newest, or null.
+      type: float
+      returned: always
+    backup:
+      description:
+        - What is known in the cluster of backups of this set.
+        - C(full) and C(oplog) are the newest that M(stateful.kube.mongodb_backup) noted on the StatefulSet, with
+          C(backup), C(where) (HOST:FOLDER), C(until) (the time that it reaches to), C(age_seconds) since then,
+          C(bytes) and C(verified), or null.
+        - C(schedules) are the CronJobs with the label C(stateful.kube/backup-of), each with C(name), C(schedule),
+          C(suspended), C(running), C(last_begun) and C(last_success).
+      type: dict
       returned: always
 problems:
   description: What a person on call should know, one sentence each. Empty where all is well.
@@ -95,10 +112,14 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._arguments import connection_arguments
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, connect
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_record as _record
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _measures
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import facts, problems
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import facts, measured_facts, problems
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._measuring import measure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
@@ -114,9 +135,26 @@ def run(task: Task) -> dict[str, t.Any]:
         target = Target.of(task.params, cluster.namespace)
         with Observer(cluster, target) as observer:
             seen = observer.observe()
+            measured = measure(observer, seen)
+            jobs = _cron_jobs(cluster, target)
     now = time.time()
+    state = facts(target, seen, now)
+    measured_facts(state, target, measured)
+    note = seen.stateful_set.backup if seen.stateful_set else ""
+    state["backup"] = {**_record.recorded(note, state["set_id"] or "", now), "schedules": _record.schedules(jobs)}
     found = problems(target, seen, now)
-    return {"changed": False, "state": facts(target, seen, now), "problems": found}
+    found += _measures.problems({ordinal: target.pod(ordinal) for ordinal in measured}, measured)
+    found += _record.problems(state["backup"]["schedules"])
+    return {"changed": False, "state": state, "problems": found}
+
+
+def _cron_jobs(cluster: Cluster, target: Target) -> list[dict[str, t.Any]]:
+    try:
+        return cluster.list("batch/v1", "CronJob", target.namespace, labels=f"{_record.LABEL}={target.name}")
+    except ApiError as error:
+        if error.forbidden:
+            return []  # who may not list them is told of the rest
+        raise
 
 
 def main() -> None:

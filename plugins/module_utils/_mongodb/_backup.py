@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_dump import (
@@ -33,6 +35,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_for
     iso,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_plan import Around, Wish, plan
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_record import ANNOTATION, noted
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_scratch import (
     Differs,
     Expected,
@@ -40,7 +43,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_scr
     expected,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer, annotate
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore_work import Source
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
 
@@ -112,6 +115,7 @@ class Backup(Operation[Around]):
             writer.abandon()
             raise
         self._done, self._made = True, found
+        self._record()
 
     def _verify(self) -> None:
         made, target = self._made, self._observer.target
@@ -150,6 +154,24 @@ class Backup(Operation[Around]):
         if self._made:
             self._made = dataclasses.replace(self._made, verified=verified)
             rewrite_manifest(self._folder.path / self._made.backup, self._made)
+            self._record()
+
+    def _record(self) -> None:
+        """Note on the StatefulSet what there is now, for ``status``. The backup is as good without."""
+        made, target = self._made, self._observer.target
+        self._observer.forget_objects()
+        stateful_set = self._observer.objects().stateful_set
+        if made is None or stateful_set is None or not stateful_set.uid:
+            return  # in the cluster itself nothing is known of the StatefulSet, and its CronJob tells as much
+        where = f"{socket.gethostname()}:{self._wish.dest}"
+        try:
+            note = noted(stateful_set.backup, made, where)
+            annotate(self._cluster, target, stateful_set, {ANNOTATION: note}, exact=False)
+        except (ApiError, Unreachable) as exc:
+            self._task.warn(
+                f"{self.title}: {made.backup} is complete, and could not be noted on the StatefulSet, so status "
+                f"does not know of it ({exc})."
+            )
 
     def _alive(self, text: str) -> None:
         if time.monotonic() - self._said > SAY_EVERY:

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
+import shutil
 import time
 import typing as t
 
@@ -36,8 +38,20 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Ta
 TRIES = 10
 # Seconds between two lines of progress.
 SAY_EVERY = 5.0
+# How much smaller documents become at least, as a rule: what lacks room for that need not begin.
+COMPRESSED = 10
 # What a member says that is shutting down, changing its role, or copying data itself.
 LEAVING = (*NOT_PRIMARY, 11601, 13436)
+
+
+def require_room(folder: pathlib.Path, needed: int, dest: str) -> None:
+    """Raises Failure where the folder's disk has less room than this many bytes."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise Failure(
+            f"dest: {dest} has {free >> 20} MiB of free room, and this backup needs {needed >> 20} MiB at least. "
+            "Nothing was written. Make room, or keep fewer backups."
+        )
 
 
 class Reading:
@@ -106,7 +120,7 @@ class Reading:
             ordinal, why = choose(target, seen, self._wish.read_from)
             if ordinal is not None:
                 pod = target.pod(ordinal)
-                bulk = Bulk(self._observer.cluster, target.namespace, pod, target.port, self._observer.credentials)
+                bulk = self._observer.bulk(pod)
                 try:
                     if bulk.majority() >= self._reached:
                         if pod not in self.members:
@@ -132,6 +146,7 @@ def dump(reading: Reading, writer: Writer, wish: Wish) -> tuple[Manifest, set[st
     catalog = source.catalog(reading.bulk())
     oplog = source.Slice(catalog.at, writer.open(f"oplog{suffix}"))
     total = sum(one.get("size", 0) for one in catalog.collections)
+    require_room(writer.folder, total // COMPRESSED if wish.gzip else total, wish.dest)
     work = _Dump(reading, writer, oplog, suffix, total)
     found = [work.collection(one, catalog.collections) for one in catalog.collections]
     consistent = max(reading.reached, catalog.at)

@@ -123,8 +123,12 @@ class Folder:
                 except FileExistsError:
                     pass  # another run of the same second
                 else:
-                    return Writer(partial, name, json.dumps(self._mark()))
+                    return Writer(partial, name, self.mark())
             seconds += 1
+
+    def mark(self) -> str:
+        """What says whose a folder is that is not complete."""
+        return json.dumps(self._mark())
 
     def _mark(self) -> dict[str, t.Any]:
         return {"namespace": self.namespace, "name": self.name}

@@ -127,7 +127,8 @@ def _outdated(wish: Wish, around: Around) -> list[Manifest]:
     if around.made or wish.kind == OPLOG:
         return outdated(around.own, wish.keep)
     if wish.keep == 1:
-        return fulls(around.own)  # all of them, once there is a newer one
+        # All of them once there is a newer one, and their slices with them.
+        return sorted(around.own, key=lambda one: (one.end, one.backup))
     return outdated(around.own, wish.keep - 1)
 
 

@@ -34,13 +34,14 @@ class Bulk:
         port: int,
         credentials: t.Optional[Credentials],
         silence: t.Optional[float] = SILENCE,
+        tunnel: t.Optional[Tunnel] = None,
     ) -> None:
         from bson.codec_options import CodecOptions
         from bson.raw_bson import RawBSONDocument
 
         self.pod = pod
         self._raw: t.Any = CodecOptions(RawBSONDocument)
-        self._tunnel = Tunnel(cluster, namespace, pod, port)
+        self._tunnel = tunnel or Tunnel(cluster, namespace, pod, port)
         self._client = direct(
             self._tunnel.path,
             credentials,

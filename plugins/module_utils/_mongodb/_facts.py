@@ -14,6 +14,7 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._measures import Measures
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import evidence
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     ARBITER,
@@ -28,6 +29,18 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
 
 # Seconds that a secondary may be behind before it is called a problem.
 LAG_LIMIT = 10
+
+
+def measured_facts(state: dict[str, t.Any], target: Target, measured: t.Mapping[int, Measures]) -> None:
+    """Add to the state what was measured; null where a member could not be asked."""
+    known = {target.pod(ordinal): one for ordinal, one in measured.items()}
+    for member in state["members"]:
+        one = known.get(member["pod"] or "", Measures())
+        member["disk"] = one.disk.facts() if one.disk else None
+        member["oplog"] = one.oplog.facts() if one.oplog else None
+    state["oplog_hours"] = next(
+        (one.oplog.hours for pod, one in known.items() if pod == state["primary"] and one.oplog), None
+    )
 
 
 def facts(target: Target, seen: Snapshot, now: float) -> dict[str, t.Any]:

@@ -39,9 +39,18 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
 class Link:
     """Close it when done. A link belongs to one pod by its uid, and is not used by two threads at once."""
 
-    def __init__(self, cluster: Cluster, namespace: str, pod: str, uid: str, port: int, login_first: bool) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        pod: str,
+        uid: str,
+        port: int,
+        login_first: bool,
+        tunnel: t.Optional[Tunnel] = None,
+    ) -> None:
         self.uid = uid
-        self._tunnel = Tunnel(cluster, namespace, pod, port)
+        self._tunnel = tunnel or Tunnel(cluster, namespace, pod, port)
         self._clients: dict[bool, Client] = {}
         self._credentials: t.Optional[Credentials] = None
         # One password after the other, the one that was let in last at the front.

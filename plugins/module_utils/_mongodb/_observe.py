@@ -28,6 +28,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_record import ANNOTATION as BACKUP
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._bulk import Bulk
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
     Credentials,
     NoAnswer,
@@ -157,6 +159,10 @@ class Observer:
                 if isinstance(tunnel.failure, ApiError) and tunnel.failure.forbidden:
                     raise tunnel.failure from silence
                 raise NoAnswer(tunnel.error or str(silence)) from silence
+
+    def bulk(self, pod: str) -> Bulk:
+        """A connection to the member in this pod for work that takes long."""
+        return Bulk(self.cluster, self.target.namespace, pod, self.target.port, self.credentials)
 
     def _look_at_objects(self) -> _Objects:
         if self._objects is None or time.monotonic() - self._read_at > OBJECTS_FOR:
@@ -343,6 +349,7 @@ def _stateful_set(obj: Object) -> StatefulSet:
         parallel=spec.get("podManagementPolicy", "OrderedReady") == "Parallel",
         recorded=annotations.get(SET_ID_ANNOTATION, ""),
         note=annotations.get(NOTE, ""),
+        backup=annotations.get(BACKUP, ""),
         revision=(obj.get("status") or {}).get("updateRevision", ""),
         settled=settled(obj),
         image=spec["template"]["spec"]["containers"][0].get("image", ""),

@@ -23,7 +23,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_for
     Optime,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._bulk import Bulk
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._oplog import (
     BUCKETS,
     ROLES,
@@ -169,13 +169,11 @@ class Work:
             database, name = SCRATCH, {"system.users": USERS, "system.roles": ROLES}.get(name, "")
             if not name:
                 return
-            self._drop(database, name)
-            self._bulk.command(database, {"create": name})
+            self._make(database, name, {"create": name})
         else:
             described = every[f"{database}.{name.removeprefix(BUCKETS)}"]
-            self._drop(database, name.removeprefix(BUCKETS))
             options = self._source.metadata(described)["options"]
-            self._bulk.command(database, create(described.name, options))
+            self._make(database, described.name, create(described.name, options))
         count = 0
         total = sum(collection.bytes for collection in every.values())
         for batch in _batches(documents(self._source.path(self._source.base, one.data))):
@@ -187,6 +185,17 @@ class Work:
             )
         if count != one.documents:
             raise Damaged(f"{one.data} holds {count} documents, and the manifest says {one.documents}")
+
+    def _make(self, database: str, name: str, asked: t.Mapping[str, t.Any]) -> None:
+        """An empty collection, whatever was there. Raises NoAnswer where that is to be tried again."""
+        self._drop(database, name)
+        try:
+            self._bulk.command(database, asked)
+        except CommandError as error:
+            if error.code != NAMESPACE_EXISTS:
+                raise
+            # A connection that broke off had asked for the same, and the server has come to it only now.
+            raise NoAnswer(f"{database}.{name} came to be at the same moment") from error
 
     def _insert(self, database: str, name: str, batch: t.Sequence[bytes]) -> None:
         from bson.raw_bson import RawBSONDocument

@@ -178,6 +178,8 @@ class StatefulSet:
     recorded: str = ""
     #: what the last run that found everything as declared wrote down
     note: str = ""
+    #: what the last backups wrote down
+    backup: str = ""
     #: the version of the template that new pods are made from
     revision: str = ""
     #: whether its controller has seen its newest version

@@ -12,6 +12,7 @@ from mongodb.interrupted import interrupted
 from mongodb.killed_operations import killed_operations
 from mongodb.rolling import changes, primary_lost, restart, switchover
 from mongodb.scaling import grows, loses_members, shrinks
+from mongodb.scheduled_backup import scheduled_backup
 from mongodb.two_runs import two_runs
 from mongodb.unresolvable import unresolvable
 
@@ -31,4 +32,7 @@ SCENARIOS = {
     27: Scenario("every pod is replaced", restart, in_short=False),
     28: Scenario("the primary is lost", primary_lost, in_short=False),
     29: Scenario("the tool is killed while a set shrinks and gets other pods", killed_operations, in_short=False),
+    34: Scenario(
+        "a scheduled backup is killed, and the next one restored to a point in time", scheduled_backup, in_short=False
+    ),
 }

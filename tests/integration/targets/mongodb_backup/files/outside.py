@@ -43,7 +43,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel  # noqa: E402
 
 RAW = CodecOptions(RawBSONDocument)
-BIG = 20000
+BIG = 12000
 NO_DATA = ("admin", "config", "local")
 
 
@@ -189,7 +189,7 @@ class Writer:
                 session.start_transaction()
                 live.left.insert_one({"_id": number}, session=session)
                 live.right.insert_one({"_id": number}, session=session)
-                if number % 20 == 7:
+                if number % 50 == 7:
                     # More than the 16 MB of one entry.
                     many = [{"_id": f"{number} {n}", "pad": "z" * 400000} for n in range(43)]
                     live.left.insert_many(many, session=session)

@@ -1,0 +1,219 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""A backup by the cluster itself: the same operation, in a pod that asks the members straight and no API server.
+
+What it needs is Python, pymongo and the files that this one imports, which the role puts into a ConfigMap. The options
+are environment variables, name and password are files of a Secret, and what is said goes to standard output.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import signal
+import socket
+import sys
+import threading
+import time
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import CHUNK, Tunnel
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import Backup
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_plan import wish_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Credentials
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import Link
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import NEXT, PREVIOUS
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
+    Answer,
+    Pod,
+    Snapshot,
+    StatefulSet,
+    newest_config,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
+
+# Seconds until a member that does not take a connection counts as away.
+CONNECT_TIMEOUT = 3.0
+# Of a pod: what the kubelet shows as the reason why it ended.
+TERMINATION_LOG = pathlib.Path("/dev/termination-log")
+LONGEST_REASON = 4000
+
+
+class Straight(Tunnel):
+    """The same private socket, carried to an address that is reached without the API server."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(t.cast("t.Any", None), "", host, port)
+        self._address = (host, port)
+
+    def _carry(self, near: socket.socket) -> None:
+        try:
+            far = socket.create_connection(self._address, CONNECT_TIMEOUT)
+        except OSError as exc:
+            self.error = f"{self._address[0]} cannot be reached ({exc})"
+            near.close()
+            return
+        self.error = None
+        far.settimeout(None)
+        self._open.add(near)
+        back = threading.Thread(target=_copy, args=(far, near), daemon=True)
+        back.start()
+        _copy(near, far)
+        back.join()
+        self._open.discard(near)
+        near.close()
+        far.close()
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(CHUNK):
+            sink.sendall(data)
+    for end in (source, sink):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+class Inside(Observer):
+    """Knows the members by the configuration that they tell, and nothing of the cluster's objects."""
+
+    def __init__(self, target: Target, members: int, secret: pathlib.Path) -> None:
+        super().__init__(t.cast("t.Any", None), target)
+        self._known = set(range(members))
+        self._files = secret
+
+    def observe(self) -> Snapshot:
+        self._credentials = _credentials(self._files)
+        answers = self._answers(self._known)
+        config = newest_config(answer.config for answer in answers.values())
+        if config:
+            empty = self._snapshot({})
+            told = {self.target.ordinal(member.host, empty) for member in config.members} - {None}
+            more = t.cast("set[int]", told) - self._known
+            self._known |= more
+            answers.update(self._answers(more))
+        return self._snapshot(answers)
+
+    def objects(self) -> Snapshot:
+        return self._snapshot({})
+
+    def bulk(self, pod: str) -> Bulk:
+        return Bulk(self.cluster, "", pod, self.target.port, self.credentials, tunnel=self._straight(pod))
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def _snapshot(self, answers: t.Mapping[int, Answer]) -> Snapshot:
+        pods = {ordinal: Pod(self.target.pod(ordinal)) for ordinal in sorted(self._known)}
+        return Snapshot(
+            StatefulSet("", "", len(pods), self.target.service), pods, answers=dict(sorted(answers.items()))
+        )
+
+    def _answers(self, ordinals: t.Collection[int]) -> dict[int, Answer]:
+        if not ordinals:
+            return {}
+        with concurrent.futures.ThreadPoolExecutor(max_workers=len(ordinals)) as pool:
+            waiting = {ordinal: pool.submit(self._one, ordinal) for ordinal in ordinals}
+            return {ordinal: future.result() for ordinal, future in waiting.items()}
+
+    def _one(self, ordinal: int) -> Answer:
+        pod = self.target.pod(ordinal)
+        if ordinal not in self.links:
+            self.links[ordinal] = Link(
+                self.cluster, "", pod, pod, self.target.port, login_first=True, tunnel=self._straight(pod)
+            )
+        return self.links[ordinal].ask(self._credentials, new_disk=False)
+
+    def _straight(self, pod: str) -> Straight:
+        target = self.target
+        return Straight(f"{pod}.{target.service}.{target.namespace}.svc.{target.cluster_domain}", target.port)
+
+
+def _credentials(folder: pathlib.Path) -> Credentials:
+    """From the files of a Secret, which change when the Secret does. Raises Failure."""
+    found = {}
+    for key in ("username", "password", NEXT, PREVIOUS):
+        with contextlib.suppress(FileNotFoundError):
+            found[key] = (folder / key).read_text("utf-8")
+    if not found.get("username") or not found.get("password"):
+        raise Failure(
+            "root_secret: the Secret must have the keys username and password, and one of them is missing or empty. "
+            "Correct the Secret that mongodb_backup_secret names."
+        )
+    others = tuple(found[key] for key in (NEXT, PREVIOUS) if found.get(key))
+    return Credentials(found["username"], found["password"], others)
+
+
+class Said:
+    """What an operation sees of Ansible, where there is none."""
+
+    check_mode = diff_mode = False
+
+    def __init__(self, params: dict[str, t.Any]) -> None:
+        self.params = params
+
+    def progress(self, line: str) -> None:
+        sys.stdout.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
+        sys.stdout.flush()
+
+    def warn(self, text: str) -> None:
+        self.progress(f"WARNING: {text}")
+
+    def conceal(self, values: t.Iterable[str]) -> None:
+        """Nothing of the sort is said here."""
+
+    def abandoned(self) -> bool:
+        return False
+
+
+def _stop(*_unused: object) -> None:
+    """The first process of a container is not ended by a signal that it does not handle."""
+    raise SystemExit("stopped by a signal; what was begun is removed")
+
+
+def main(environment: t.Mapping[str, str]) -> int:
+    signal.signal(signal.SIGTERM, _stop)
+    os.umask(0o077)
+    params = {
+        "dest": environment["BACKUP_DEST"],
+        "mode": environment["BACKUP_MODE"],
+        "keep": int(environment["BACKUP_KEEP"]),
+        "read_from": environment.get("BACKUP_READ_FROM", ""),
+        "gzip": True,
+        "verify": False,
+    }
+    target = Target(
+        name=environment["BACKUP_OF"],
+        namespace=environment["BACKUP_NAMESPACE"],
+        replica_set=environment["BACKUP_REPLICA_SET"],
+        service=environment["BACKUP_SERVICE"],
+        cluster_domain=environment["BACKUP_DOMAIN"],
+        port=int(environment["BACKUP_PORT"]),
+    )
+    task = Said(params)
+    try:
+        secret = pathlib.Path(environment["BACKUP_SECRET"])
+        with Inside(target, int(environment["BACKUP_MEMBERS"]), secret) as observer:
+            result = carry_out(Backup(observer, wish_of(params), task, float(environment["BACKUP_TIMEOUT"])), task)
+    except Failure as failure:
+        task.progress(failure.message)
+        with contextlib.suppress(OSError):
+            TERMINATION_LOG.write_text(failure.message[:LONGEST_REASON], "utf-8")
+        return 1
+    made = result["state"]["backup"]
+    task.progress(
+        f"{made['backup']}: {made['bytes']} bytes, up to {made['restorable_until']['time']}"
+        if made
+        else "nothing is new since the last one"
+    )
+    return 0

@@ -1,0 +1,42 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What runs in the pod of a scheduled backup is there, and nothing but pymongo is asked of its image."""
+
+from __future__ import annotations
+
+import base64
+import pathlib
+import subprocess
+import sys
+
+from ansible_collections.stateful.kube.plugins.filter.packed_program import needed, packed_program
+
+PROGRAM = "_mongodb._backup_inside"
+# A ConfigMap holds a mebibyte.
+ROOM = 512 * 1024
+
+
+def test_it_starts_without_the_collection(tmp_path: pathlib.Path) -> None:
+    archive = tmp_path / "program.pyz"
+    archive.write_bytes(base64.b64decode(packed_program(PROGRAM)))
+    # Without any package of others: it gets as far as its options.
+    ended = subprocess.run(
+        [sys.executable, "-I", "-S", str(archive)], env={}, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert ended.returncode == 1
+    assert "KeyError: 'BACKUP_DEST'" in ended.stderr
+
+
+def test_it_is_the_same_each_time_and_fits() -> None:
+    first = packed_program(PROGRAM)
+    packed_program.cache_clear()
+    assert packed_program(PROGRAM) == first
+    assert len(first) < ROOM
+
+
+def test_it_holds_what_is_imported_and_no_more() -> None:
+    found = needed(PROGRAM)
+    assert {PROGRAM, "_mongodb._backup", "_mongodb._link", "_failure"} <= found
+    assert not {"_mongodb._users_run", "_mongodb._act", "_manifests"} & found
