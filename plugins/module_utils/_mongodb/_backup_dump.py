@@ -106,7 +106,7 @@ class Reading:
             ordinal, why = choose(target, seen, self._wish.read_from)
             if ordinal is not None:
                 pod = target.pod(ordinal)
-                bulk = Bulk(self._observer.cluster, target.namespace, pod, target.port, self._observer.credentials)
+                bulk = Bulk(self._observer.tunnel(seen.pods[ordinal]), pod, self._observer.credentials)
                 try:
                     if bulk.majority() >= self._reached:
                         if pod not in self.members:

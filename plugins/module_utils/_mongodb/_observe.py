@@ -46,6 +46,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
     Snapshot,
     StatefulSet,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._trust import Trust, tls_secret
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import handed_back
 
 Object = dict[str, t.Any]
@@ -63,6 +64,7 @@ class Observer:
     def __init__(self, cluster: Cluster, target: Target) -> None:
         self.cluster = cluster
         self.target = target
+        self.trust = Trust(cluster, target)
         self.links: dict[int, Link] = {}
         self._credentials: t.Optional[Credentials] = None
         self._secret = ""  # which version of the Secret the credentials are from
@@ -150,13 +152,24 @@ class Observer:
 
     def hello(self, pod: Pod) -> Hello:
         """What the member in this pod tells anybody. Raises NoAnswer, and Failure where asking is forbidden."""
-        with Tunnel(self.cluster, self.target.namespace, pod.name, self.target.port) as tunnel:
+        with self.tunnel(pod) as tunnel:
             try:
                 return Hello.of(hello(tunnel.path))
             except NoAnswer as silence:
                 if isinstance(tunnel.failure, ApiError) and tunnel.failure.forbidden:
                     raise tunnel.failure from silence
                 raise NoAnswer(tunnel.error or str(silence)) from silence
+
+    def tunnel(self, pod: Pod) -> Tunnel:
+        """A way of its own to the member in this pod."""
+        return Tunnel(
+            self.cluster, self.target.namespace, pod.name, self.target.port, self.trust.of(pod, self._objects_service)
+        )
+
+    @property
+    def _objects_service(self) -> str:
+        found = self._objects.stateful_set if self._objects else None
+        return found.service if found else ""
 
     def _look_at_objects(self) -> _Objects:
         if self._objects is None or time.monotonic() - self._read_at > OBJECTS_FOR:
@@ -261,7 +274,7 @@ class Observer:
     def _ask_one(self, ordinal: int, pod: Pod, recorded: bool, new_disk: bool) -> Answer:
         link = self.links.get(ordinal)
         if link is None:
-            link = Link(self.cluster, self.target.namespace, pod.name, pod.uid, self.target.port, recorded)
+            link = Link(self.tunnel(pod), pod.uid, recorded)
             self.links[ordinal] = link
         return link.ask(self._credentials, new_disk)
 
@@ -345,6 +358,7 @@ def _stateful_set(obj: Object) -> StatefulSet:
         note=annotations.get(NOTE, ""),
         revision=(obj.get("status") or {}).get("updateRevision", ""),
         settled=settled(obj),
+        tls_secret=tls_secret(spec.get("template") or {}),
         owed=handed_back(obj, holding=False) is not None,
     )
 
@@ -362,6 +376,7 @@ def _pod(obj: Object) -> Pod:
         claims=claim_names(obj),
         revision=revision_hash(obj),
         deleting="deletionTimestamp" in metadata,
+        tls_secret=tls_secret(obj),
     )
 
 

@@ -117,6 +117,8 @@ class Answer:
     #: members whose votes count: a joining voter does not, until it has caught up
     voting: int = 0
     term: int = 0
+    #: the days for which the certificate that it showed holds, as seconds since the epoch: from and until
+    certificate: t.Optional[tuple[float, float]] = None
     #: 'not initialised' is believed only when the disk is new, or after it was said for a while
     settled: bool = True
 
@@ -149,6 +151,8 @@ class Pod:
     #: which version of the StatefulSet's template it was made from
     revision: str = ""
     deleting: bool = False
+    #: the Secret that its mongod has certificate and authorities from; empty for one without TLS
+    tls_secret: str = ""
 
     @property
     def ready(self) -> bool:
@@ -170,6 +174,8 @@ class StatefulSet:
     revision: str = ""
     #: whether its controller has seen its newest version
     settled: bool = True
+    #: the Secret that new pods have certificate and authorities from; empty for those without TLS
+    tls_secret: str = ""
     #: whether this operation still manages the number of replicas, which somebody else has declared
     owed: bool = False
 
