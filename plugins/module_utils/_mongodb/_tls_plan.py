@@ -125,6 +125,10 @@ def plan(wish: Wish, seen: Seen) -> t.Union[Plan, Refusal]:
     steps = _objects(wish, seen)
     held = seen.held
     if wish.prepare:
+        # A mongod whose certificate has run out does not even start, so nobody is waited for.
+        may = held and held.trusted and not seen.source.why_authority and seen.source.authorities <= held.authorities
+        if held and may and seen.source.certificate != held.certificate:
+            steps.append(_next_certificate(seen))
         return Plan(tuple(steps))
     if held is None:
         # What comes then, as far as it can be told: those without TLS are replaced by others that begin with it.
@@ -161,6 +165,7 @@ def needs_versions(wish: Wish, seen: Seen) -> bool:
     return (
         not held.trusted
         or any(member.certificate != held.certificate for member in seen.members if member.tls)
+        or (held.mode == PREFER and wish.mode == REQUIRE)
         or (held.mode == REQUIRE and any(mode < rank(REQUIRE) for mode in modes))
     )
 
@@ -194,7 +199,7 @@ def _objects(wish: Wish, seen: Seen) -> list[Step]:
         steps.append(Step(CREATE, seen.secret, sentence, data={"mode": mode}))
     elif not seen.there_is_set and seen.held.mode != wish.mode:
         # It is what a removed set has left: nobody runs who would have to understand the others.
-        steps.append(_set_mode(wish, seen))
+        steps.append(_set_mode(wish.mode, seen))
     return steps
 
 
@@ -210,8 +215,7 @@ def _certificate(seen: Seen, held: Held) -> list[Step]:
         steps += _trust(seen, held, adds)
     changes = source.certificate != held.certificate
     if changes:
-        why = f" ({source.why})" if source.why else ""
-        steps.append(Step(CERTIFICATE, seen.secret, f"put the next certificate into Secret {seen.secret}{why}"))
+        steps.append(_next_certificate(seen))
     for member in members:
         if changes or (not member.silence and member.certificate != held.certificate):
             if not changes and member.version != held.version:
@@ -222,6 +226,11 @@ def _certificate(seen: Seen, held: Held) -> list[Step]:
         steps.append(Step(DROP_AUTHORITY, seen.secret, sentence))
         steps += _trust(seen, held, changed=True)
     return steps
+
+
+def _next_certificate(seen: Seen) -> Step:
+    why = f" ({seen.source.why})" if seen.source.why else ""
+    return Step(CERTIFICATE, seen.secret, f"put the next certificate into Secret {seen.secret}{why}")
 
 
 def _trust(seen: Seen, held: Held, changed: bool) -> list[Step]:
@@ -236,7 +245,7 @@ def _brought(member: Member, seen: Seen) -> Step:
 
 
 def _raised(wish: Wish, seen: Seen, held: str) -> list[Step]:
-    """To preferTLS while the Secret says allowTLS, and to requireTLS only when it says that in every pod."""
+    """To each mode in turn, and to the next one only when no pod would start with the one before the last."""
     steps: list[Step] = []
     members = [member for member in seen.members if member.mode]
     if not seen.there_is_set:
@@ -246,19 +255,19 @@ def _raised(wish: Wish, seen: Seen, held: str) -> list[Step]:
         for member in members:
             if modes[member.pod] < rank(PREFER):
                 steps.append(_raise(member.pod, member.mode, PREFER))
+    if wish.mode == REQUIRE and held == ALLOW:
+        steps.append(_set_mode(PREFER, seen))
+    low = [member for member in members if modes[member.pod] < rank(REQUIRE)] if wish.mode == REQUIRE else []
+    if seen.held and ((held == PREFER and wish.mode == REQUIRE) or (held == REQUIRE and low)):
+        steps += [_brought(member, seen) for member in seen.members if member.version != seen.held.version]
     if held != wish.mode:
-        steps.append(_set_mode(wish, seen))
-    if wish.mode == REQUIRE:
-        low = [member for member in members if modes[member.pod] < rank(REQUIRE)]
-        if held == REQUIRE and seen.held and low:
-            steps += [_brought(member, seen) for member in seen.members if member.version != seen.held.version]
-        steps += [_raise(member.pod, PREFER, REQUIRE) for member in low]
-    return steps
+        steps.append(_set_mode(wish.mode, seen))
+    return [*steps, *(_raise(member.pod, PREFER, REQUIRE) for member in low)]
 
 
-def _set_mode(wish: Wish, seen: Seen) -> Step:
-    sentence = f"write tlsMode {wish.mode} into Secret {seen.secret}, for members that start from now on"
-    return Step(SET_MODE, seen.secret, sentence, data={"mode": wish.mode})
+def _set_mode(mode: str, seen: Seen) -> Step:
+    sentence = f"write tlsMode {mode} into Secret {seen.secret}, for members that start from now on"
+    return Step(SET_MODE, seen.secret, sentence, data={"mode": mode})
 
 
 def _raise(pod: str, before: str, mode: str) -> Step:

@@ -174,7 +174,11 @@ def own(
 def _kept_or_why(held: Content, facts: Facts, root: Pair, names: t.Sequence[str], now: float) -> tuple[str, str]:
     missing = [name for name in names if name not in facts.names]
     if facts.due(now):
-        return "", f"the one in use holds for {max(0, facts.days_left(now))} more days"
+        days = facts.days_left(now)
+        return (
+            "",
+            f"the one in use holds for {days} more days" if days >= 0 else f"the one in use ran out {-days} days ago",
+        )
     if missing:
         return "", f"the one in use is not for {', '.join(missing)}"
     if belongs(held.pair, root.certificate):
