@@ -54,7 +54,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Pl
 
 # On a pod: which content of the Secret it is to have. A kubelet looks at the Secrets of a pod anew when that changes.
 NEWEST = "stateful.kube/tls-version"
-CONTAINER = "mongodb"
 
 
 class Tls(Conversation[Seen]):
@@ -144,7 +143,7 @@ class Tls(Conversation[Seen]):
             return member
         try:
             command = ("cat", f"{MOUNT}/{VERSION}")
-            found = execute(self._cluster, self._target.namespace, member.pod, command, CONTAINER, timeout=10)
+            found = execute(self._cluster, self._target.namespace, member.pod, command, timeout=10)
         except ApiError as error:
             if error.forbidden:
                 raise

@@ -126,9 +126,9 @@ def plan(wish: Wish, seen: Seen) -> t.Union[Plan, Refusal]:
     held = seen.held
     if wish.prepare:
         # A mongod whose certificate has run out does not even start, so nobody is waited for.
-        may = held and held.trusted and not seen.source.why_authority and seen.source.authorities <= held.authorities
-        if held and may and seen.source.certificate != held.certificate:
-            steps.append(_next_certificate(seen))
+        if held and held.days_left < 0 and seen.source.certificate != held.certificate:
+            same = not seen.source.why_authority and seen.source.authorities <= held.authorities
+            steps += [_next_certificate(seen)] if same and held.trusted else []
         return Plan(tuple(steps))
     if held is None:
         # What comes then, as far as it can be told: those without TLS are replaced by others that begin with it.

@@ -12,6 +12,7 @@ from mongodb.interrupted import interrupted
 from mongodb.killed_operations import killed_operations
 from mongodb.rolling import changes, primary_lost, restart, switchover
 from mongodb.scaling import grows, loses_members, shrinks
+from mongodb.tls import tls_raised
 from mongodb.two_runs import two_runs
 from mongodb.unresolvable import unresolvable
 
@@ -31,4 +32,5 @@ SCENARIOS = {
     27: Scenario("every pod is replaced", restart, in_short=False),
     28: Scenario("the primary is lost", primary_lost, in_short=False),
     29: Scenario("the tool is killed while a set shrinks and gets other pods", killed_operations, in_short=False),
+    30: Scenario("a set that is written to gets TLS, and other certificates", tls_raised, in_short=False),
 }

@@ -217,6 +217,9 @@ def test_nobody_is_waited_for_where_a_certificate_has_run_out() -> None:
     replica_set = Set(random.Random(0), REQUIRE)  # noqa: S311
     source = Source(frozenset("A"), "", "the one in use ran out")
     seen = replica_set.seen(Wish(REQUIRE), source)
+    assert seen.held is not None
+    assert actions(Wish(REQUIRE, prepare=True), seen) == []
+    seen = dataclasses.replace(seen, held=dataclasses.replace(seen.held, days_left=-1))
     assert actions(Wish(REQUIRE, prepare=True), seen) == [planner.CERTIFICATE]
     other = dataclasses.replace(seen, source=Source(frozenset("B"), "B1"))
     assert actions(Wish(REQUIRE, prepare=True), other) == []
