@@ -106,6 +106,12 @@ def names_of(target: Target, service: str, more: t.Iterable[str] = ()) -> tuple[
     return tuple(dict.fromkeys([*names, *more]))
 
 
+def check_names(names: t.Iterable[str]) -> None:
+    """Raises Failure where a certificate cannot have one of these."""
+    for name in names:
+        _name(name)
+
+
 def covers(names: t.Collection[str], host: str) -> bool:
     """Whether a certificate with these names is one for this host."""
     return host in names or f"*.{host.partition('.')[2]}" in names

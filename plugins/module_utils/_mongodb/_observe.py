@@ -52,6 +52,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._managed i
 Object = dict[str, t.Any]
 
 SET_ID_ANNOTATION = "stateful.kube/mongodb-replica-set-id"
+# On the template: which content of the key file's Secret its pods are to have.
+KEYFILE = "stateful.kube/keyfile"
 # Seconds after which the objects are read again even if no watch reported a change: an event can be lost.
 OBJECTS_FOR = 2.0
 # Stands on a claim whose volume is made for it.
@@ -347,7 +349,7 @@ def _ordinal(obj: Object, pattern: str) -> t.Optional[int]:
 
 def _stateful_set(obj: Object) -> StatefulSet:
     metadata, spec = obj["metadata"], obj["spec"]
-    annotations = metadata.get("annotations") or {}
+    annotations, template = metadata.get("annotations") or {}, spec.get("template") or {}
     return StatefulSet(
         uid=metadata.get("uid", ""),
         resource_version=metadata.get("resourceVersion", ""),
@@ -358,7 +360,8 @@ def _stateful_set(obj: Object) -> StatefulSet:
         note=annotations.get(NOTE, ""),
         revision=(obj.get("status") or {}).get("updateRevision", ""),
         settled=settled(obj),
-        tls_secret=tls_secret(spec.get("template") or {}),
+        tls_secret=tls_secret(template),
+        keyfile=((template.get("metadata") or {}).get("annotations") or {}).get(KEYFILE, ""),
         owed=handed_back(obj, holding=False) is not None,
     )
 

@@ -176,6 +176,8 @@ class StatefulSet:
     settled: bool = True
     #: the Secret that new pods have certificate and authorities from; empty for those without TLS
     tls_secret: str = ""
+    #: which content of the key file's Secret its pods are to have, where that was ever changed
+    keyfile: str = ""
     #: whether this operation still manages the number of replicas, which somebody else has declared
     owed: bool = False
 

@@ -22,6 +22,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking imp
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._certificates import (
     authority,
     blocks,
+    check_names,
     fingerprint,
     fingerprints,
     issue,
@@ -73,6 +74,7 @@ class Tls(Conversation[Seen]):
 
     def observe(self) -> Seen:
         require_cryptography()
+        check_names(self._wish.names)
         target, wish, now = self._target, self._wish, time.time()
         found = self._observer.objects() if wish.prepare else self._observer.observe()
         stateful_set = found.stateful_set
