@@ -259,8 +259,9 @@ state:
       description:
         - One entry for each member, in the order of the ordinals, with C(pod), C(host), C(state), C(health),
           C(lag_seconds), C(priority), C(votes), C(hidden), C(tags), C(secondary_delay_secs), C(arbiter_only),
-          C(horizons), C(claim), C(node), C(age_seconds), C(ready), and C(blocked), which says what keeps it from
-          serving or is null.
+          C(horizons), C(claim), C(node), C(age_seconds), C(ready),
+          C(certificate_days_left), which is null without TLS, and C(blocked), which says what keeps it from serving or
+          is null.
       type: list
       elements: dict
       returned: always

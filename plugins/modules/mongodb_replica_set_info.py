@@ -77,8 +77,9 @@ state:
       description:
         - One entry for each member, in the order of the ordinals, with C(pod), C(host), C(state), C(health),
           C(lag_seconds), C(priority), C(votes), C(hidden), C(tags), C(secondary_delay_secs), C(arbiter_only),
-          C(horizons), C(claim), C(node), C(age_seconds), C(ready), and C(blocked), which says what keeps it from
-          serving or is null.
+          C(horizons), C(claim), C(node), C(age_seconds), C(ready),
+          C(certificate_days_left), which is null without TLS, and C(blocked), which says what keeps it from serving or
+          is null.
         - C(disk) is the file system that its data is on, with C(used_bytes), C(total_bytes) and C(used_percent).
         - C(oplog) is its oplog, with C(hours) from its first entry to its newest, C(size_bytes), C(max_bytes), and
           C(drops), which says whether it is so full that old entries go. Both are null where it could not be asked.

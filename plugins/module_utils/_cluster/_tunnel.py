@@ -20,6 +20,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._kinds import BUILT_IN
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import Certificate, Layer, ServerTls
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 
 PROTOCOL = "v4.channel.k8s.io"
@@ -39,13 +40,17 @@ class Tunnel:
     """A private unix socket; each connection to it is carried to a port of a pod.
 
     It ends inside the pod's own network namespace: the program there sees a connection from localhost. Use it as a
-    context manager; ``path`` is the socket's address.
+    context manager; ``path`` is the socket's address. With ``tls``, which is asked anew for each connection, the
+    tunnel speaks TLS to the pod and checks the certificate; whoever uses the socket speaks plainly.
     """
 
-    def __init__(self, cluster: Cluster, namespace: str, pod: str, port: int) -> None:
+    def __init__(
+        self, cluster: Cluster, namespace: str, pod: str, port: int, tls: t.Optional[t.Callable[[], ServerTls]] = None
+    ) -> None:
         self._cluster = cluster
         self._request = f"{_PODS.path(namespace, pod)}/portforward"
         self._port = port
+        self._tls = tls
         # The address of a unix socket holds 107 characters at most, which a long TMPDIR would use up.
         short = None if len(tempfile.gettempdir()) <= LONGEST_FOLDER else "/tmp"  # noqa: S108
         self._folder = tempfile.mkdtemp(prefix="stateful-kube-", dir=short)
@@ -54,6 +59,8 @@ class Tunnel:
         self.error: t.Optional[str] = None
         #: the same as it was raised: a missing right, for example, will not come by waiting
         self.failure: t.Optional[Failure] = None
+        #: what the server showed at the last connection with TLS
+        self.certificate: t.Optional[Certificate] = None
         self._open: set[socket.socket] = set()
         self._closed = False
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -87,6 +94,7 @@ class Tunnel:
 
     def _carry(self, near: socket.socket) -> None:
         try:
+            tls = self._tls() if self._tls else None
             channel = self._cluster.connection.websocket(self._request, [("ports", self._port)], [PROTOCOL])
         except Failure as failure:
             self.error, self.failure = failure.message, failure
@@ -97,13 +105,19 @@ class Tunnel:
         if self._closed:
             _hang_up(near)
         try:
-            self.error = _Carrier(near, channel).run()
+            self.error = _Carrier(near, channel, self._layer(tls)).run()
         finally:
             # Whoever uses the socket has to see that it ended, and looks again.
             self._open.discard(near)
             near.close()
             with contextlib.suppress(Exception):
                 channel.shutdown()
+
+    def _layer(self, tls: t.Optional[ServerTls]) -> t.Optional[Layer]:
+        return Layer(tls, self._shown) if tls else None
+
+    def _shown(self, certificate: Certificate) -> None:
+        self.certificate = certificate
 
 
 class _Carrier:
@@ -113,13 +127,14 @@ class _Carrier:
     buffer grows much beyond BUFFER: a side that does not read stops the other one from sending.
     """
 
-    def __init__(self, near: socket.socket, channel: t.Any) -> None:
+    def __init__(self, near: socket.socket, channel: t.Any, layer: t.Optional[Layer] = None) -> None:
         import websocket
 
         self._codes = websocket.ABNF
         self._broken = (OSError, ValueError, websocket.WebSocketException)
         self._near = near
         self._channel = channel
+        self._layer = layer
         self._far = channel.sock
         self._out = bytearray()
         self._back = bytearray()
@@ -130,6 +145,8 @@ class _Carrier:
     def run(self) -> t.Optional[str]:
         """Returns what the pod's side reports as an error, if anything."""
         with contextlib.suppress(*self._broken):  # the pod, the API server or the client went away in the middle
+            if self._layer:
+                self._send(self._layer.take())
             while self._turn():
                 pass
             if self._out:
@@ -150,14 +167,20 @@ class _Carrier:
         if near in readable:
             data = near.recv(CHUNK)
             going = going and bool(data)
-            if data:
-                frame = self._codes.create_frame(bytes([DATA]) + data, self._codes.OPCODE_BINARY)
-                self._out += frame.format()
+            if data and self._layer:
+                self._layer.put(data)
+                data = self._layer.take()
+            self._send(data)
         if far in writable:
             del self._out[: far.send(self._out[:PIECE])]
         if near in writable:
             del self._back[: near.send(self._back[:PIECE])]
         return going
+
+    def _send(self, data: bytes) -> None:
+        if data:
+            frame = self._codes.create_frame(bytes([DATA]) + data, self._codes.OPCODE_BINARY)
+            self._out += frame.format()
 
     def _receive(self) -> bool:
         """Take what came through the web socket; False when that side has ended."""
@@ -176,9 +199,22 @@ class _Carrier:
         if channel not in self._greeted:
             self._greeted.add(channel)
         elif channel == DATA:
-            self._back += data
+            return self._arrived(data)
         else:
             self._error = _plainly(data.decode("utf-8", "replace").strip())
+            return False
+        return True
+
+    def _arrived(self, data: bytes) -> bool:
+        """Bytes of the server, for the near side."""
+        if self._layer is None:
+            self._back += data
+            return True
+        try:
+            self._back += self._layer.receive(data)
+            self._send(self._layer.take())
+        except ssl.SSLError as error:
+            self._error = _distrust(error)
             return False
         return True
 
@@ -203,6 +239,12 @@ def _ready(
 def _hang_up(end: socket.socket) -> None:
     with contextlib.suppress(OSError):
         end.shutdown(socket.SHUT_RDWR)
+
+
+def _distrust(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    return f"TLS: {error.reason or error}"
 
 
 def _plainly(error: str) -> str:

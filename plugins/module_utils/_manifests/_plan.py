@@ -367,7 +367,8 @@ def _changes_identity(seen: Seen) -> t.Optional[Refusal]:
         return None
     there = (seen.live["metadata"].get("annotations") or {}).get(IDENTITY)
     wanted = (seen.declared["metadata"].get("annotations") or {}).get(IDENTITY)
-    if not there or not wanted or there == wanted:
+    # Something may be added to it, which an application has looked at first, and nothing is taken away.
+    if not there or not wanted or there == wanted or wanted.startswith(f"{there}, "):
         return None
     return Refusal(
         f"{seen.key} was made with {there}, and {wanted} is declared: this is part of the application's own "

@@ -120,7 +120,7 @@ class Reading:
             ordinal, why = choose(target, seen, self._wish.read_from)
             if ordinal is not None:
                 pod = target.pod(ordinal)
-                bulk = self._observer.bulk(pod)
+                bulk = self._observer.bulk(seen.pods[ordinal])
                 try:
                     if bulk.majority() >= self._reached:
                         if pod not in self.members:

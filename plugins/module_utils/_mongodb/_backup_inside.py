@@ -16,14 +16,21 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import select
 import signal
 import socket
+import ssl
 import sys
-import threading
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import CHUNK, Tunnel
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import (
+    CHUNK,
+    Layer,
+    ServerTls,
+    context_for,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import Backup
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_plan import wish_of
@@ -52,8 +59,8 @@ LONGEST_REASON = 4000
 class Straight(Tunnel):
     """The same private socket, carried to an address that is reached without the API server."""
 
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(t.cast("t.Any", None), "", host, port)
+    def __init__(self, host: str, port: int, tls: t.Optional[t.Callable[[], ServerTls]]) -> None:
+        super().__init__(t.cast("t.Any", None), "", host, port, tls)
         self._address = (host, port)
 
     def _carry(self, near: socket.socket) -> None:
@@ -66,31 +73,53 @@ class Straight(Tunnel):
         self.error = None
         far.settimeout(None)
         self._open.add(near)
-        back = threading.Thread(target=_copy, args=(far, near), daemon=True)
-        back.start()
-        _copy(near, far)
-        back.join()
-        self._open.discard(near)
-        near.close()
-        far.close()
+        try:
+            _carry_between(near, far, self._layer(self._tls() if self._tls else None))
+        except ssl.SSLError as exc:
+            self.error = f"{self._address[0]} cannot be trusted ({exc})"
+        except OSError:
+            pass  # one of the two went away
+        finally:
+            self._open.discard(near)
+            near.close()
+            far.close()
 
 
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(CHUNK):
-            sink.sendall(data)
-    for end in (source, sink):
-        with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+def _carry_between(near: socket.socket, far: socket.socket, layer: t.Optional[Layer]) -> None:
+    """Until either side ends. One side asks and the other answers, so that neither fills up while the other does."""
+    ends = select.poll()
+    for end in (near, far):
+        ends.register(end, select.POLLIN)
+    if layer:
+        far.sendall(layer.take())
+    while True:
+        told = {number for number, _event in ends.poll()}
+        for source, sink in ((far, near), (near, far)):
+            if source.fileno() not in told:
+                continue
+            data = source.recv(CHUNK)
+            if not data:
+                return
+            if layer is None:
+                sink.sendall(data)
+            elif source is far:
+                near.sendall(layer.receive(data))
+                far.sendall(layer.take())
+            else:
+                layer.put(data)
+                far.sendall(layer.take())
 
 
 class Inside(Observer):
     """Knows the members by the configuration that they tell, and nothing of the cluster's objects."""
 
-    def __init__(self, target: Target, members: int, secret: pathlib.Path) -> None:
+    def __init__(
+        self, target: Target, members: int, secret: pathlib.Path, authorities: t.Optional[pathlib.Path]
+    ) -> None:
         super().__init__(t.cast("t.Any", None), target)
         self._known = set(range(members))
         self._files = secret
+        self._authorities = authorities
 
     def observe(self) -> Snapshot:
         self._credentials = _credentials(self._files)
@@ -107,8 +136,8 @@ class Inside(Observer):
     def objects(self) -> Snapshot:
         return self._snapshot({})
 
-    def bulk(self, pod: str) -> Bulk:
-        return Bulk(self.cluster, "", pod, self.target.port, self.credentials, tunnel=self._straight(pod))
+    def bulk(self, pod: Pod) -> Bulk:
+        return Bulk(self._straight(pod.name), pod.name, self.credentials)
 
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -129,14 +158,18 @@ class Inside(Observer):
     def _one(self, ordinal: int) -> Answer:
         pod = self.target.pod(ordinal)
         if ordinal not in self.links:
-            self.links[ordinal] = Link(
-                self.cluster, "", pod, pod, self.target.port, login_first=True, tunnel=self._straight(pod)
-            )
+            self.links[ordinal] = Link(self._straight(pod), pod, login_first=True)
         return self.links[ordinal].ask(self._credentials, new_disk=False)
 
     def _straight(self, pod: str) -> Straight:
         target = self.target
-        return Straight(f"{pod}.{target.service}.{target.namespace}.svc.{target.cluster_domain}", target.port)
+        host = f"{pod}.{target.service}.{target.namespace}.svc.{target.cluster_domain}"
+        return Straight(host, target.port, _trust(self._authorities, host) if self._authorities else None)
+
+
+def _trust(authorities: pathlib.Path, host: str) -> t.Callable[[], ServerTls]:
+    """Read anew for each connection: the file changes with its Secret."""
+    return lambda: ServerTls(context_for(authorities.read_text("utf-8")), host)
 
 
 def _credentials(folder: pathlib.Path) -> Credentials:
@@ -203,7 +236,8 @@ def main(environment: t.Mapping[str, str]) -> int:
     task = Said(params)
     try:
         secret = pathlib.Path(environment["BACKUP_SECRET"])
-        with Inside(target, int(environment["BACKUP_MEMBERS"]), secret) as observer:
+        authorities = pathlib.Path(environment["BACKUP_AUTHORITIES"]) if environment["BACKUP_AUTHORITIES"] else None
+        with Inside(target, int(environment["BACKUP_MEMBERS"]), secret, authorities) as observer:
             result = carry_out(Backup(observer, wish_of(params), task, float(environment["BACKUP_TIMEOUT"])), task)
     except Failure as failure:
         task.progress(failure.message)

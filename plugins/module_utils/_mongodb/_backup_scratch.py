@@ -192,7 +192,8 @@ class Scratch:
         self._cluster.create(pod(self._name, self._name, target.namespace, owner, live, port, size))
         self._await_running()
         self._initiate()
-        with Bulk(self._cluster, target.namespace, self._name, port, None, silence=None) as bulk:
+        tunnel = Tunnel(self._cluster, target.namespace, self._name, port)
+        with Bulk(tunnel, self._name, None, silence=None) as bulk:
             work = Work(bulk, wanted, self._alive)
             work.clear()
             work.load(())

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import Optime
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Credentials, answered, direct
@@ -28,20 +27,17 @@ class Bulk:
 
     def __init__(
         self,
-        cluster: Cluster,
-        namespace: str,
+        tunnel: Tunnel,
         pod: str,
-        port: int,
         credentials: t.Optional[Credentials],
         silence: t.Optional[float] = SILENCE,
-        tunnel: t.Optional[Tunnel] = None,
     ) -> None:
         from bson.codec_options import CodecOptions
         from bson.raw_bson import RawBSONDocument
 
         self.pod = pod
         self._raw: t.Any = CodecOptions(RawBSONDocument)
-        self._tunnel = tunnel or Tunnel(cluster, namespace, pod, port)
+        self._tunnel = tunnel
         self._client = direct(
             self._tunnel.path,
             credentials,

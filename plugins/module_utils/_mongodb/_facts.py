@@ -27,6 +27,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
     Snapshot,
 )
 
+# Part of a certificate's life below which the next run renews it.
+RENEW_AT = 1 / 3
 # Seconds that a secondary may be behind before it is called a problem.
 LAG_LIMIT = 10
 
@@ -98,6 +100,7 @@ def _member(
         "node": (pod.node or None) if pod else None,
         "age_seconds": max(0, int(now - created)) if created else None,
         "ready": bool(pod and pod.ready),
+        "certificate_days_left": _days_left(answer, now),
         "blocked": _blocked(seen, ordinal, status),
     }
 
@@ -113,8 +116,13 @@ def _stranger(member: MemberConfig, status: t.Optional[MemberStatus], newest: fl
         "node": None,
         "age_seconds": None,
         "ready": False,
+        "certificate_days_left": None,
         "blocked": "it is in the configuration and has no pod here",
     }
+
+
+def _days_left(answer: Answer, now: float) -> t.Optional[int]:
+    return int((answer.certificate[1] - now) // 86400) if answer.certificate else None
 
 
 def _replication(
@@ -190,9 +198,21 @@ def problems(target: Target, seen: Snapshot, now: float) -> list[str]:
         lag = (member["lag_seconds"] or 0) - (member["secondary_delay_secs"] or 0)
         if lag > LAG_LIMIT:
             found.append(f"{name} is {lag} s behind the primary")
+    found += _certificate_problems(target, seen, now)
     config = seen.config
     if config and config.voters % 2 == 0:
         found.append(f"the number of voting members is even ({config.voters})")
+    return found
+
+
+def _certificate_problems(target: Target, seen: Snapshot, now: float) -> list[str]:
+    found = []
+    for ordinal, answer in seen.answers.items():
+        begins, ends = answer.certificate or (0.0, 0.0)
+        days = _days_left(answer, now)
+        if days is not None and ends - now < (ends - begins) * RENEW_AT:
+            left = f"has {days} days left" if days >= 0 else "has run out"
+            found.append(f"{target.pod(ordinal)}: its certificate {left}; the playbook stateful.kube.mongodb renews it")
     return found
 
 

@@ -15,7 +15,6 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
@@ -39,18 +38,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
 class Link:
     """Close it when done. A link belongs to one pod by its uid, and is not used by two threads at once."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        namespace: str,
-        pod: str,
-        uid: str,
-        port: int,
-        login_first: bool,
-        tunnel: t.Optional[Tunnel] = None,
-    ) -> None:
+    def __init__(self, tunnel: Tunnel, uid: str, login_first: bool) -> None:
         self.uid = uid
-        self._tunnel = tunnel or Tunnel(cluster, namespace, pod, port)
+        self._tunnel = tunnel
         self._clients: dict[bool, Client] = {}
         self._credentials: t.Optional[Credentials] = None
         # One password after the other, the one that was let in last at the front.
@@ -91,7 +81,7 @@ class Link:
                 if found:
                     # A member that serves and has no user is about to get one, or needs none.
                     self._login_first = found.kind is Kind.MEMBER or found.state in (PRIMARY, SECONDARY)
-                    return found
+                    return self._with_certificate(found)
         except NoAnswer as silence:
             self._process = None
             failure = self._tunnel.failure
@@ -102,6 +92,10 @@ class Link:
             return Answer(Kind.UNREACHABLE, f"its answer makes no sense here ({error.message})")
         who = f"user {credentials.username}" if credentials else "anybody: there is no Secret to log in with"
         return Answer(Kind.REFUSED, f"it does not let in {who}")
+
+    def _with_certificate(self, found: Answer) -> Answer:
+        shown = self._tunnel.certificate
+        return dataclasses.replace(found, certificate=(shown.not_before, shown.not_after)) if shown else found
 
     def _logged_in(self, new_disk: bool) -> t.Optional[Answer]:
         for _one in range(len(self._passwords)):

@@ -48,11 +48,14 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
     Snapshot,
     StatefulSet,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._trust import Trust, tls_secret
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import handed_back
 
 Object = dict[str, t.Any]
 
 SET_ID_ANNOTATION = "stateful.kube/mongodb-replica-set-id"
+# On the template: which content of the key file's Secret its pods are to have.
+KEYFILE = "stateful.kube/keyfile"
 # Seconds after which the objects are read again even if no watch reported a change: an event can be lost.
 OBJECTS_FOR = 2.0
 # Stands on a claim whose volume is made for it.
@@ -65,6 +68,7 @@ class Observer:
     def __init__(self, cluster: Cluster, target: Target) -> None:
         self.cluster = cluster
         self.target = target
+        self.trust = Trust(cluster, target)
         self.links: dict[int, Link] = {}
         self._credentials: t.Optional[Credentials] = None
         self._secret = ""  # which version of the Secret the credentials are from
@@ -152,7 +156,7 @@ class Observer:
 
     def hello(self, pod: Pod) -> Hello:
         """What the member in this pod tells anybody. Raises NoAnswer, and Failure where asking is forbidden."""
-        with Tunnel(self.cluster, self.target.namespace, pod.name, self.target.port) as tunnel:
+        with self.tunnel(pod) as tunnel:
             try:
                 return Hello.of(hello(tunnel.path))
             except NoAnswer as silence:
@@ -160,9 +164,20 @@ class Observer:
                     raise tunnel.failure from silence
                 raise NoAnswer(tunnel.error or str(silence)) from silence
 
-    def bulk(self, pod: str) -> Bulk:
+    def bulk(self, pod: Pod) -> Bulk:
         """A connection to the member in this pod for work that takes long."""
-        return Bulk(self.cluster, self.target.namespace, pod, self.target.port, self.credentials)
+        return Bulk(self.tunnel(pod), pod.name, self.credentials)
+
+    def tunnel(self, pod: Pod) -> Tunnel:
+        """A way of its own to the member in this pod."""
+        return Tunnel(
+            self.cluster, self.target.namespace, pod.name, self.target.port, self.trust.of(pod, self._objects_service)
+        )
+
+    @property
+    def _objects_service(self) -> str:
+        found = self._objects.stateful_set if self._objects else None
+        return found.service if found else ""
 
     def _look_at_objects(self) -> _Objects:
         if self._objects is None or time.monotonic() - self._read_at > OBJECTS_FOR:
@@ -267,7 +282,7 @@ class Observer:
     def _ask_one(self, ordinal: int, pod: Pod, recorded: bool, new_disk: bool) -> Answer:
         link = self.links.get(ordinal)
         if link is None:
-            link = Link(self.cluster, self.target.namespace, pod.name, pod.uid, self.target.port, recorded)
+            link = Link(self.tunnel(pod), pod.uid, recorded)
             self.links[ordinal] = link
         return link.ask(self._credentials, new_disk)
 
@@ -340,7 +355,7 @@ def _ordinal(obj: Object, pattern: str) -> t.Optional[int]:
 
 def _stateful_set(obj: Object) -> StatefulSet:
     metadata, spec = obj["metadata"], obj["spec"]
-    annotations = metadata.get("annotations") or {}
+    annotations, template = metadata.get("annotations") or {}, spec.get("template") or {}
     return StatefulSet(
         uid=metadata.get("uid", ""),
         resource_version=metadata.get("resourceVersion", ""),
@@ -352,7 +367,9 @@ def _stateful_set(obj: Object) -> StatefulSet:
         backup=annotations.get(BACKUP, ""),
         revision=(obj.get("status") or {}).get("updateRevision", ""),
         settled=settled(obj),
-        image=spec["template"]["spec"]["containers"][0].get("image", ""),
+        image=template["spec"]["containers"][0].get("image", ""),
+        tls_secret=tls_secret(template),
+        keyfile=((template.get("metadata") or {}).get("annotations") or {}).get(KEYFILE, ""),
         owed=handed_back(obj, holding=False) is not None,
     )
 
@@ -370,6 +387,7 @@ def _pod(obj: Object) -> Pod:
         claims=claim_names(obj),
         revision=revision_hash(obj),
         deleting="deletionTimestamp" in metadata,
+        tls_secret=tls_secret(obj),
     )
 
 

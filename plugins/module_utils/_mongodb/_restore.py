@@ -40,6 +40,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore_pl
     plan,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore_work import Source, Work
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Pod
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
 
 #: for until: as far as there are slices
@@ -104,7 +105,7 @@ class Restore(Operation[Around]):
         if self._finished or primary is None or not seen.answers[primary].serves:
             return Around(seen, finished=self._finished)
         try:
-            bulk = self._primary(self._observer.target.pod(primary))
+            bulk = self._primary(seen.pods[primary])
             work = self._work(bulk)
             compatibility = bulk.command("admin", {"getParameter": 1, "featureCompatibilityVersion": 1})
             return Around(
@@ -180,15 +181,12 @@ class Restore(Operation[Around]):
                 )
             self._task.progress(f"{self.title}: {text}")
 
-    def _primary(self, pod: str) -> Bulk:
-        if self._bulk and self._bulk.pod != pod:
+    def _primary(self, pod: Pod) -> Bulk:
+        if self._bulk and self._bulk.pod != pod.name:
             self._hang_up()
         if self._bulk is None:
-            target = self._observer.target
             # No limit: an index takes as long as it takes. A pod that goes away ends the tunnel.
-            self._bulk = Bulk(
-                self._observer.cluster, target.namespace, pod, target.port, self._observer.credentials, silence=None
-            )
+            self._bulk = Bulk(self._observer.tunnel(pod), pod.name, self._observer.credentials, silence=None)
         return self._bulk
 
     def _hang_up(self) -> None:

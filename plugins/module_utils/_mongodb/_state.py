@@ -129,6 +129,8 @@ class Answer:
     version: str = ""
     #: the feature compatibility version, as the primary tells it
     feature_version: str = ""
+    #: the days for which the certificate that it showed holds, as seconds since the epoch: from and until
+    certificate: t.Optional[tuple[float, float]] = None
     #: 'not initialised' is believed only when the disk is new, or after it was said for a while
     settled: bool = True
 
@@ -161,6 +163,8 @@ class Pod:
     #: which version of the StatefulSet's template it was made from
     revision: str = ""
     deleting: bool = False
+    #: the Secret that its mongod has certificate and authorities from; empty for one without TLS
+    tls_secret: str = ""
 
     @property
     def ready(self) -> bool:
@@ -186,6 +190,10 @@ class StatefulSet:
     settled: bool = True
     #: the image of its first container
     image: str = ""
+    #: the Secret that new pods have certificate and authorities from; empty for those without TLS
+    tls_secret: str = ""
+    #: which content of the key file's Secret its pods are to have, where that was ever changed
+    keyfile: str = ""
     #: whether this operation still manages the number of replicas, which somebody else has declared
     owed: bool = False
 

@@ -15,11 +15,18 @@
 # The request is data, not shell.
 # shellcheck shell=bash disable=SC2016
 set -o pipefail
-exec 3<>"/dev/tcp/127.0.0.1/${2:-27017}" || exit 1
+if [ -e /run/mongodb-tls/mongod.conf ]; then
+  # Whoever may require TLS is asked with it. It is this very pod, so nothing is checked.
+  coproc tls { exec openssl s_client -quiet -connect "127.0.0.1:${2:-27017}" 2>/dev/null; }
+  trap 'kill "$tls_PID" 2>/dev/null' EXIT
+  exec 3>&"${tls[1]}" 4<&"${tls[0]}"
+else
+  exec 3<>"/dev/tcp/127.0.0.1/${2:-27017}" 4<&3 || exit 1
+fi
 printf '\x34\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\x1f\0\0\0\x10hello\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0' >&3
-length=$(head -c 4 <&3 | od -An -v -tu4)
+length=$(head -c 4 <&4 | od -An -v -tu4)
 [ "${length:-0}" -gt 21 ] || { echo "mongod accepted the connection and gave no answer" >&2; exit 1; }
-answer=$(head -c $((length - 4)) <&3 | od -An -v -tx1 | tr -d ' \n')
+answer=$(head -c $((length - 4)) <&4 | od -An -v -tx1 | tr -d ' \n')
 [ "${1:-ready}" = alive ] && exit 0
 primary=0869735772697461626c655072696d6172790001   # 08 "isWritablePrimary" 00 01
 secondary=087365636f6e646172790001                 # 08 "secondary" 00 01

@@ -9,10 +9,12 @@ from __future__ import annotations
 from harness.trial import Scenario
 from mongodb.empty_disk import empty_disk
 from mongodb.interrupted import interrupted
+from mongodb.keyfile import keyfile_changed
 from mongodb.killed_operations import killed_operations
 from mongodb.rolling import changes, primary_lost, restart, switchover
 from mongodb.scaling import grows, loses_members, shrinks
 from mongodb.scheduled_backup import scheduled_backup
+from mongodb.tls import tls_raised
 from mongodb.two_runs import two_runs
 from mongodb.unresolvable import unresolvable
 
@@ -32,6 +34,8 @@ SCENARIOS = {
     27: Scenario("every pod is replaced", restart, in_short=False),
     28: Scenario("the primary is lost", primary_lost, in_short=False),
     29: Scenario("the tool is killed while a set shrinks and gets other pods", killed_operations, in_short=False),
+    30: Scenario("a set that is written to gets TLS, and other certificates", tls_raised, in_short=False),
+    31: Scenario("a set that is written to gets another key file", keyfile_changed, in_short=False),
     34: Scenario(
         "a scheduled backup is killed, and the next one restored to a point in time", scheduled_backup, in_short=False
     ),

@@ -20,6 +20,11 @@ from pymongo.read_concern import ReadConcern
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import NoAnswer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._hello import hello
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Pod
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._trust import Trust, tls_secret
 from harness import objects
 from harness.application import Application
 from harness.verdict import Failed
@@ -206,7 +211,37 @@ class ReplicaSet(Application):
             yield client
 
     def _tunnel(self, ordinal: int) -> Tunnel:
-        return Tunnel(self.api, self.namespace, pod_of(ordinal), 27017)
+        found = self.api.get("v1", "Pod", pod_of(ordinal), self.namespace) or {}
+        trust = Trust(self.api, Target(NAME, self.namespace, NAME, NAME))
+        pod = Pod(pod_of(ordinal), tls_secret=tls_secret(found))
+        return Tunnel(self.api, self.namespace, pod.name, 27017, trust.of(pod, NAME))
+
+    def answers_plainly(self, ordinal: int) -> bool:
+        """Whether this member speaks to somebody without TLS."""
+        with Tunnel(self.api, self.namespace, pod_of(ordinal), 27017) as tunnel:
+            try:
+                return bool(hello(tunnel.path))
+            except NoAnswer:
+                return False
+
+    def certificates(self) -> list[bytes]:
+        """What each member shows of itself."""
+        found = []
+        for ordinal, pod in self._pods():
+            with self._tunnel(ordinal) as tunnel:
+                hello(tunnel.path)
+                if tunnel.certificate is None:
+                    raise Failed(f"{pod} shows no certificate.")
+                found.append(tunnel.certificate.der)
+        return found
+
+    def restarts(self) -> dict[str, tuple[str, int]]:
+        """Which pod each is, and how often its server was started again."""
+        found = {}
+        for pod in self.api.list("v1", "Pod", self.namespace):
+            (status,) = pod["status"]["containerStatuses"]
+            found[pod["metadata"]["name"]] = (pod["metadata"]["uid"], status["restartCount"])
+        return found
 
     def _pods(self) -> list[tuple[int, str]]:
         return [(ordinal, pod_of(ordinal)) for ordinal in range(self.members)]

@@ -48,9 +48,7 @@ class FakeTunnel:
     path = "/nowhere"
     error: t.Optional[str] = None
     failure: t.Optional[Failure] = None
-
-    def __init__(self, *unused: object) -> None:
-        pass
+    certificate: t.Any = None
 
     def close(self) -> None:
         pass
@@ -79,12 +77,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> dict[str, t.Any]:
             pass
 
     monkeypatch.setattr(_link, "Client", FakeClient)
-    monkeypatch.setattr(_link, "Tunnel", FakeTunnel)
     return state
 
 
 def link(login_first: bool = False) -> _link.Link:
-    return _link.Link(t.cast(t.Any, None), "shop", "shop-0", "uid", 27017, login_first)
+    return _link.Link(t.cast("t.Any", FakeTunnel()), "uid", login_first)
 
 
 def formed(login: bool, name: str, _value: t.Any) -> t.Any:
