@@ -28,6 +28,8 @@ _TEMPLATE: Path = ("f:spec", "f:template")
 _PODS: Path = (*_TEMPLATE, "f:spec")
 _OWN: tuple[Path, ...] = (
     ("f:spec", "f:template", "f:metadata", "f:annotations", "f:kubectl.kubernetes.io/restartedAt"),
+    # Which content of a Secret the pods are to have; nobody declares it.
+    ("f:spec", "f:template", "f:metadata", "f:annotations", "f:stateful.kube/keyfile"),
 )
 _OWN_ANNOTATION: Path = ("f:metadata", "f:annotations")
 _PARTITION: Path = ("f:spec", "f:updateStrategy", "f:rollingUpdate", "f:partition")

@@ -12,13 +12,16 @@
 #   10 "hello" 00 01000000 (int32 1), 02 "$db" 00 06000000 "admin" 00 (string), 00 end
 # In the answer an element of type boolean is 08, name, 00, value: 01 is true.
 # https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/ and https://bsonspec.org/spec.html
-# The request is data, not shell.
-# shellcheck shell=bash disable=SC2016
+# The request is data, not shell, and bash itself sets tls_PID.
+# shellcheck shell=bash disable=SC2016,SC2154
 set -o pipefail
 if [ -e /run/mongodb-tls/mongod.conf ]; then
-  # Whoever may require TLS is asked with it. It is this very pod, so nothing is checked.
+  # Whoever may require TLS is asked with it. It is this very pod, so nothing is checked. The client is waited for:
+  # mongod, the first process here, takes no notice of orphans, and each would stay a zombie.
   coproc tls { exec openssl s_client -quiet -connect "127.0.0.1:${2:-27017}" 2>/dev/null; }
-  trap 'kill "$tls_PID" 2>/dev/null' EXIT
+  client=$tls_PID
+  trap 'kill "$client" 2>/dev/null; wait "$client" 2>/dev/null' EXIT
+  trap 'exit 1' TERM
   exec 3>&"${tls[1]}" 4<&"${tls[0]}"
 else
   exec 3<>"/dev/tcp/127.0.0.1/${2:-27017}" 4<&3 || exit 1

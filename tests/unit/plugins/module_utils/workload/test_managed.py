@@ -59,6 +59,13 @@ APPLIED = containers(**{".": {}, "f:name": {}})
 TAKEN = containers(**{"f:image": {}, "f:env": {'k:{"name":"A"}': {".": {}, "f:name": {}, "f:value": {}}}})
 
 
+def test_the_mark_of_a_key_file_stays_like_that_of_a_restart() -> None:
+    mark = {"f:spec": {"f:template": {"f:metadata": {"f:annotations": {"f:stateful.kube/keyfile": {}}}}}}
+    for own in (RESTART, mark):
+        seen = live(entry("stateful.kube", "Apply", APPLIED), entry(ROLLOUT_MANAGER, "Update", own))
+        assert handed_back(seen, holding=False) is None
+
+
 def test_what_an_undo_took_goes_back_to_whoever_applied_the_template() -> None:
     ours = entry(ROLLOUT_MANAGER, "Update", both(TAKEN, NOTE, RESTART))
     other = entry("somebody", "Update", {"f:metadata": {"f:annotations": {"f:stateful.kube/mongodb-set-id": {}}}})
