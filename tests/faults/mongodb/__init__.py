@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from harness.trial import Scenario
+from mongodb.autopilot import follows, loses
 from mongodb.empty_disk import empty_disk
 from mongodb.interrupted import interrupted
 from mongodb.killed_operations import killed_operations
@@ -31,4 +32,6 @@ SCENARIOS = {
     27: Scenario("every pod is replaced", restart, in_short=False),
     28: Scenario("the primary is lost", primary_lost, in_short=False),
     29: Scenario("the tool is killed while a set shrinks and gets other pods", killed_operations, in_short=False),
+    32: Scenario("it is scaled by hand, and its autopilot follows", follows, in_short=False),
+    33: Scenario("pod 0 loses its disk beside an autopilot, and is alone with it", loses, in_short=False),
 }
