@@ -64,6 +64,8 @@ class Kube {
   async statefulSet() {
     const { status, body } = await this.request('GET', this.path);
     if (status === 404) return null;
+    // Its rights go too when a whole namespace is deleted.
+    if (status === 401 || status === 403) throw Object.assign(new Error(`it may not look: ${body.message}`), { final: true });
     if (status !== 200) throw new Error(`the API server answers ${status}: ${body.message}`);
     const { metadata, spec } = body;
     if (metadata.deletionTimestamp) return null;

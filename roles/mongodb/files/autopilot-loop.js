@@ -204,7 +204,7 @@ class Autopilot {
         if (stays) return `${this.pod} stops, and stays a member`;
         replicas = stateful_set.replicas;
       } catch (error) {
-        if (replicas === null && monotonic() - began > NO_API_SERVER) return `${this.pod} stops: ${error.message}`;
+        if (replicas === null && (error.final || monotonic() - began > NO_API_SERVER)) return `${this.pod} stops: ${error.message}`;
       }
       if (replicas !== null && (await within(TURN / 3, this.isOut(replicas)).catch(() => false))) {
         return `${this.pod} stops: it is out of the configuration`;

@@ -176,7 +176,11 @@ class Mongod {
   }
 
   // After the primary has stepped down for this member: it need not wait until it misses one.
-  async stepUp() { await (await this.admin()).adminCommand({ replSetStepUp: 1 }); }
+  async stepUp() {
+    // It may have stepped down itself a moment ago.
+    await this.standBack(0);
+    await (await this.admin()).adminCommand({ replSetStepUp: 1 });
+  }
 
   // For so long this member does not stand for election.
   async standBack(seconds) { await (await this.admin()).adminCommand({ replSetFreeze: seconds }); }

@@ -18,7 +18,7 @@ from mongodb.empty_disk import annotate, lose, wait_for_disk, wait_until_uniniti
 from mongodb.replica_set import NAME, PODS, SET_ID_ANNOTATION, Problem, ReplicaSet, pod_of
 
 # Seconds.
-MAY_TAKE = 180
+MAY_TAKE = 400
 GAP = 15
 # Longer than an autopilot waits before it believes that a disk is empty.
 UNTOUCHED = 25
