@@ -48,6 +48,10 @@ def follows(trial: Trial) -> None:
         check(left == {f"data-{pod_of(o)}" for o in range(5)}, f"The claims are {', '.join(sorted(left))}.")
         _same_set(application, set_id)
         trial.play(application, proxy).expect_success("The playbook after it", changed=0)
+        application.members = 1
+        trial.play(application, proxy).expect_success("The playbook, from 3 members to 1 beside the autopilot")
+        _until_members_are(application, 1)
+        trial.play(application, proxy).expect_success("The playbook once more", changed=0)
 
 
 def loses(trial: Trial) -> None:
