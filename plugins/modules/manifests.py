@@ -154,6 +154,8 @@ options:
         after the pods of a StatefulSet with C(updateStrategy) C(OnDelete).
       - Where fewer pods of it are declared than there are, the number is left as it is, instead of refused, because the
         members have to leave the application first. And no warning is given of pods that run an older revision.
+      - A number that somebody set by another way since, such as C(kubectl scale), is no conflict then. What is declared
+        counts again.
     type: bool
     default: false
   wait:

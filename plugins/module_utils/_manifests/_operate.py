@@ -71,6 +71,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._stuck im
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._sweep import Sweep
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
+REPLICAS = ".spec.replicas"
+
 
 class Manifests(Watching[Observed]):
     """Apply or delete a list of objects."""
@@ -114,6 +116,8 @@ class Manifests(Watching[Observed]):
         if application:
             self.lock = Lease(cluster, self.namespace, application)
         self._applied: set[Key] = set()
+        #: whose number of pods somebody else has set
+        self._scaled: set[Key] = set()
         # The uids of what this run has deleted: another object of that name, which its controller made, is not meant.
         self._deleted: dict[Key, t.Optional[str]] = {}
         self._rollouts = Rollouts(cluster)
@@ -148,7 +152,9 @@ class Manifests(Watching[Observed]):
         new = {*missing, *(key.name for key in self.declared if key.kind == "Namespace" and live.get(key) is None)}
         if self.application_follows and present:
             # Whoever knows the application takes the members out first, and lowers the number of pods then.
-            self.declared.update({key: keeping_pods(obj, live.get(key)) for key, obj in self._wanted.items()})
+            self.declared.update(
+                {key: keeping_pods(obj, live.get(key), self.manager) for key, obj in self._wanted.items()}
+            )
         objects = in_parallel(lambda key: self._see(key, live.get(key), new), self.declared)
         fight = conflict_sentence(objects)
         if fight:
@@ -234,13 +240,26 @@ class Manifests(Watching[Observed]):
         except ApiError as error:
             fights = conflicts(error)
             if fights:
-                return Seen(key, live, declared, changes=True, conflicts=fights)
+                return self._see_conflicts(key, live, fights)
             seen = self._see_unchangeable(key, live) if live and error.status in (403, 422) else None
             if seen is None:
                 raise self._failure(key, error) from error
             return seen
         if live and same_outcome(live, after):
             return Seen(key, live, declared)
+        return Seen(key, live, declared, after, changes=True)
+
+    def _see_conflicts(self, key: Key, live: t.Optional[Object], fights: tuple[tuple[str, str], ...]) -> Seen:
+        declared = self.declared[key]
+        if (
+            not self.application_follows
+            or key.kind != "StatefulSet"
+            or {field for field, _manager in fights} != {REPLICAS}
+        ):
+            return Seen(key, live, declared, changes=True, conflicts=fights)
+        # Somebody scaled it by hand since: from now on it is what is declared again.
+        self._scaled.add(key)
+        after = self.cluster.apply(declared, self.manager, force=True, dry_run=True)
         return Seen(key, live, declared, after, changes=True)
 
     def _see_unchangeable(self, key: Key, live: Object) -> t.Optional[Seen]:
@@ -359,7 +378,7 @@ class Manifests(Watching[Observed]):
 
     def _apply(self, key: Key) -> None:
         try:
-            self.cluster.apply(self.declared[key], self.manager, self.force)
+            self.cluster.apply(self.declared[key], self.manager, self.force or key in self._scaled)
         except ApiError as error:
             raise self._failure(key, error) from error
 

@@ -12,7 +12,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import FIELD_MANAGER
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import visible
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._ownership import owns, visible
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import needs_no_volume_yet, obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._changes import Change, in_place
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key, Object
@@ -313,20 +313,31 @@ def changes_template(seen: Seen) -> bool:
     return bool(before["spec"].get("template") != after["spec"].get("template"))
 
 
-def keeping_pods(declared: Object, live: t.Optional[Object]) -> Object:
-    """The declared object, with the live number of pods where fewer of a database's are declared."""
+def keeping_pods(declared: Object, live: t.Optional[Object], manager: str) -> Object:
+    """The declared object, with the live number of pods where fewer of a database's are declared.
+
+    Without a number where somebody else has set the very same one: that is no reason to change anything.
+    """
     more = _more_pods(declared, live)
-    return {**declared, "spec": {**declared["spec"], "replicas": more}} if more else declared
+    if more:
+        return {**declared, "spec": {**declared["spec"], "replicas": more}}
+    same = live and _of_database(declared, live) and declared["spec"].get("replicas") == live["spec"].get("replicas")
+    if live and same and not owns(live, manager, "spec", "replicas"):
+        return {**declared, "spec": {key: value for key, value in declared["spec"].items() if key != "replicas"}}
+    return declared
 
 
 def _more_pods(declared: t.Optional[Object], live: t.Optional[Object]) -> int:
     """How many pods a StatefulSet with updateStrategy OnDelete has, where fewer are declared; else 0."""
-    if not live or not declared or declared.get("kind") != "StatefulSet":
+    if not live or not declared or not _of_database(declared, live):
         return 0
     wanted, there = (declared.get("spec") or {}).get("replicas"), live["spec"].get("replicas", 1)
-    if wanted is None or wanted >= there or (live["spec"].get("updateStrategy") or {}).get("type") != "OnDelete":
-        return 0
-    return int(there)
+    return 0 if wanted is None or wanted >= there else int(there)
+
+
+def _of_database(declared: Object, live: Object) -> bool:
+    strategy = (live["spec"].get("updateStrategy") or {}).get("type") if declared.get("kind") == "StatefulSet" else None
+    return strategy == "OnDelete"
 
 
 def _shrinks(seen: Seen) -> t.Optional[Refusal]:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from harness.trial import Scenario
+from mongodb.autopilot import follows, loses
 from mongodb.empty_disk import empty_disk
 from mongodb.interrupted import interrupted
 from mongodb.keyfile import keyfile_changed
@@ -36,6 +37,8 @@ SCENARIOS = {
     29: Scenario("the tool is killed while a set shrinks and gets other pods", killed_operations, in_short=False),
     30: Scenario("a set that is written to gets TLS, and other certificates", tls_raised, in_short=False),
     31: Scenario("a set that is written to gets another key file", keyfile_changed, in_short=False),
+    32: Scenario("it is scaled by hand, and its autopilot follows", follows, in_short=False),
+    33: Scenario("pod 0 loses its disk beside an autopilot, and is alone with it", loses, in_short=False),
     34: Scenario(
         "a scheduled backup is killed, and the next one restored to a point in time", scheduled_backup, in_short=False
     ),

@@ -37,10 +37,10 @@ def empty_disk(trial: Trial) -> None:
 
 def _peers_hold_the_set(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
     trial.say("pod 0 is the primary; now it loses its pod and its disk")
-    claim = _lose(trial, application, PODS[:1])
+    claim = lose(trial, application, PODS[:1])
     proxy.watch()
     trial.play(application, proxy).expect_success("The run beside the lost disk", changed=0)
-    _wait_for_disk(trial, application, claim)
+    wait_for_disk(trial, application, claim)
     run = trial.play(application, proxy)
     run.expect_success("The run after the disk was lost", changed=0)
     _no_initiation(proxy)
@@ -59,11 +59,11 @@ def _nobody_to_ask(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
     trial.api.apply(quota, manager="faults")
     recorded = application.recorded()
     trial.delete_pods(application.namespace, PODS[1:])
-    claim = _lose(trial, application, PODS[:1])
-    _wait_for_disk(trial, application, claim)
-    _wait_until_uninitialised(application)
+    claim = lose(trial, application, PODS[:1])
+    wait_for_disk(trial, application, claim)
+    wait_until_uninitialised(application)
     for annotation in (None,) if trial.options.short else (recorded, None):
-        _annotate(trial, application, SET_ID_ANNOTATION, annotation)
+        annotate(trial, application, SET_ID_ANNOTATION, annotation)
         proxy.watch()
         run = trial.play(application, proxy, mongodb_wait_timeout=SHORT)
         check(run.status, "The run ends well although no member of the set could be asked.")
@@ -78,12 +78,12 @@ def _nobody_to_ask(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
     trial.say("the other pods may start again")
     trial.api.delete("v1", "ResourceQuota", "faults", application.namespace)
     # The controller tries less and less often, and looks at once when its object changes.
-    _annotate(trial, application, "faults.stateful.kube/look", "again")
+    annotate(trial, application, "faults.stateful.kube/look", "again")
     trial.play(application, proxy).expect_success("The run after the peers came back")
     _no_initiation(proxy)
 
 
-def _lose(trial: Trial, application: ReplicaSet, pods: t.Collection[str]) -> str:
+def lose(trial: Trial, application: ReplicaSet, pods: t.Collection[str]) -> str:
     """Delete pods and their claims; the uid of the last claim."""
     uid = ""
     for pod in pods:
@@ -96,7 +96,7 @@ def _lose(trial: Trial, application: ReplicaSet, pods: t.Collection[str]) -> str
     return uid
 
 
-def _wait_for_disk(trial: Trial, application: ReplicaSet, before: str) -> None:
+def wait_for_disk(trial: Trial, application: ReplicaSet, before: str) -> None:
     """Until pod 0 runs on another claim than the one that it lost."""
     until = time.monotonic() + 180
     while time.monotonic() < until:
@@ -112,7 +112,7 @@ def _wait_for_disk(trial: Trial, application: ReplicaSet, before: str) -> None:
     raise Failed(f"{PODS[0]} does not come back with another disk.")
 
 
-def _wait_until_uninitialised(application: ReplicaSet) -> None:
+def wait_until_uninitialised(application: ReplicaSet) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until:
         try:
@@ -124,7 +124,7 @@ def _wait_until_uninitialised(application: ReplicaSet) -> None:
     raise Failed(f"{PODS[0]} does not say that it has no configuration.")
 
 
-def _annotate(trial: Trial, application: ReplicaSet, key: str, value: t.Optional[str]) -> None:
+def annotate(trial: Trial, application: ReplicaSet, key: str, value: t.Optional[str]) -> None:
     patch = {"metadata": {"annotations": {key: value}}}
     trial.api.merge("apps/v1", "StatefulSet", NAME, application.namespace, patch)
 

@@ -23,6 +23,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan imp
     SeenSecret,
     conflict_sentence,
     held,
+    keeping_pods,
     plan_absent,
     plan_present,
 )
@@ -226,3 +227,26 @@ def test_all_conflicts_are_one_paragraph() -> None:
     assert "StatefulSet shop/shop: .spec.replicas (managed by hpa, by scale)." in text
     assert "force_conflicts" in text
     assert conflict_sentence([Seen(SPACE)]) is None
+
+
+def _owned_by(manager: str, replicas: int) -> dict[str, t.Any]:
+    live = stateful_set(replicas)
+    fields = {"f:spec": {"f:replicas": {}}}
+    live["metadata"]["managedFields"] = [{"manager": manager, "operation": "Apply", "fieldsV1": fields}]
+    return live
+
+
+@pytest.mark.parametrize(
+    ("declared", "live", "applied"),
+    [
+        (3, _owned_by("stateful.kube", 3), 3),
+        # Somebody scaled it to the very number: no reason to change anything.
+        (3, _owned_by("by-hand", 3), None),
+        (5, _owned_by("by-hand", 3), 5),
+        # Fewer pods are the business of the operation that comes next.
+        (1, _owned_by("by-hand", 3), 3),
+        (3, None, 3),
+    ],
+)
+def test_the_number_of_pods_that_is_applied(declared: int, live: t.Any, applied: t.Optional[int]) -> None:
+    assert keeping_pods(stateful_set(declared), live, "stateful.kube")["spec"].get("replicas") == applied
