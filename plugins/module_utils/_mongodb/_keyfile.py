@@ -15,7 +15,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Object
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._generated import random_text
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _keyfile_plan as steps
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _keyfile_plan as planner
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._keyfile_plan import Keys, Seen, keys_in, text_of
@@ -34,7 +34,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._managed i
 # Keys in the Secret, and what MongoDB allows of a key: 6 to 1024 characters of base64.
 FILE, FOLLOWING = "keyfile", "keyfile-next"
 LENGTH = 756
-_OWN = (steps.BEGIN, steps.TURN, steps.LEAVE, steps.COMPLETE)
+_OWN = (planner.BEGIN, planner.TURN, planner.LEAVE, planner.COMPLETE)
 
 
 class Keyfile(Conversation[Seen]):
@@ -75,13 +75,13 @@ class Keyfile(Conversation[Seen]):
         return Keys(used, following, annotation(secret, ROTATION))
 
     def plan(self, observed: Seen) -> t.Union[Plan, Refusal]:
-        return steps.plan(self._target, self._rotation, self._lag_limit, observed)
+        return planner.plan(self._target, self._rotation, self._lag_limit, observed)
 
-    def act(self, todo: t.Sequence[Step], observed: Seen) -> None:
-        for step in todo:
+    def act(self, steps: t.Sequence[Step], observed: Seen) -> None:
+        for step in steps:
             if step.action in _OWN:
                 self._write(step, observed)
-            elif step.action == steps.MARK:
+            elif step.action == planner.MARK:
                 self._mark(step, observed)
             else:
                 act(self._observer, step, observed.snapshot)
@@ -93,7 +93,7 @@ class Keyfile(Conversation[Seen]):
             raise NotYet(f"the Secret {observed.secret} is gone")
         metadata: Object = {key: secret["metadata"][key] for key in ("uid", "resourceVersion")}
         data: dict[str, t.Optional[str]] = {}
-        if step.action == steps.COMPLETE:
+        if step.action == planner.COMPLETE:
             data[FOLLOWING] = None
             metadata["annotations"] = {
                 ROTATION: annotation(secret, ROTATION_NEXT) or keys.rotation or None,
@@ -102,10 +102,10 @@ class Keyfile(Conversation[Seen]):
         else:
             following = keys.following or random_text(LENGTH, "+/")
             self._conceal((following,))
-            if step.action == steps.BEGIN:
+            if step.action == planner.BEGIN:
                 data[FOLLOWING] = encoded(following)
                 metadata["annotations"] = {ROTATION_NEXT: self._rotation or None}
-            used = steps.after(step.action, Keys(keys.used, following))
+            used = planner.after(step.action, Keys(keys.used, following))
             data[FILE] = base64.b64encode(text_of(used).encode()).decode()
         merge(self._observer.cluster, secret, {"metadata": metadata, "data": data})
 

@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _tls_plan as steps
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _tls_plan as planner
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._certificates import (
     authority,
@@ -100,7 +100,7 @@ class Tls(Conversation[Seen]):
         )
         self._pods = {pod.name: (ordinal, pod) for ordinal, pod in found.pods.items()}
         seen = dataclasses.replace(seen, members=self._members(found))
-        if steps.needs_versions(wish, seen):
+        if planner.needs_versions(wish, seen):
             return dataclasses.replace(seen, members=self._each(self._with_version, seen.members))
         return seen
 
@@ -160,12 +160,12 @@ class Tls(Conversation[Seen]):
             return tuple(pool.map(ask, items))
 
     def plan(self, observed: Seen) -> t.Union[Plan, Refusal]:
-        return steps.plan(self._wish, observed)
+        return planner.plan(self._wish, observed)
 
     # Doing
 
-    def act(self, todo: t.Sequence[Step], observed: Seen) -> None:
-        for step in todo:
+    def act(self, steps: t.Sequence[Step], observed: Seen) -> None:
+        for step in steps:
             try:
                 self._act(step, observed)
             except NoAnswer as silence:
@@ -179,20 +179,20 @@ class Tls(Conversation[Seen]):
 
     def _act(self, step: Step, observed: Seen) -> None:
         target, now = self._target, time.time()
-        if step.action == steps.NAMESPACE:
+        if step.action == planner.NAMESPACE:
             self._create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": target.namespace}})
-        elif step.action == steps.AUTHORITY:
+        elif step.action == planner.AUTHORITY:
             self._make_authority(now)
-        elif step.action == steps.CREATE:
+        elif step.action == planner.CREATE:
             content = self._next(step.data["mode"], "", now)
             self._create(document(target, f"{target.name}-tls", content.data(), {TRUSTED: content.trust}))
-        elif step.action in (steps.RAISE, steps.LOAD):
+        elif step.action in (planner.RAISE, planner.LOAD):
             client = self._client(step.target)
-            if step.action == steps.LOAD:
+            if step.action == planner.LOAD:
                 client.command("rotateCertificates")
             elif _mode(client) != step.data["mode"]:
                 client.command("setParameter", 1, tlsMode=step.data["mode"])
-        elif step.action == steps.TRUST:
+        elif step.action == planner.TRUST:
             for member in observed.members:
                 if member.tls:
                     self._client(member.pod).command("rotateCertificates")
@@ -203,12 +203,12 @@ class Tls(Conversation[Seen]):
 
     def _write(self, step: Step, now: float) -> None:
         secret, content = self._held()
-        if step.action == steps.SET_MODE:
+        if step.action == planner.SET_MODE:
             after = dataclasses.replace(content, mode=step.data["mode"])
-        elif step.action == steps.ADD_AUTHORITY:
+        elif step.action == planner.ADD_AUTHORITY:
             both = dict.fromkeys((*blocks(content.authorities), *blocks(self._roots())))
             after = dataclasses.replace(content, authorities="".join(both))
-        elif step.action == steps.DROP_AUTHORITY:
+        elif step.action == planner.DROP_AUTHORITY:
             after = dataclasses.replace(content, authorities=self._roots())
         else:
             after = self._next(content.mode, content.authorities, now)
@@ -280,7 +280,7 @@ class Tls(Conversation[Seen]):
             "members": [
                 {
                     "pod": member.pod,
-                    "mode": member.mode or (None if member.tls else steps.DISABLED),
+                    "mode": member.mode or (None if member.tls else planner.DISABLED),
                     "loaded": bool(held and member.certificate == held.certificate),
                 }
                 for member in observed.members
