@@ -367,7 +367,7 @@ def _stateful_set(obj: Object) -> StatefulSet:
         backup=annotations.get(BACKUP, ""),
         revision=(obj.get("status") or {}).get("updateRevision", ""),
         settled=settled(obj),
-        image=template["spec"]["containers"][0].get("image", ""),
+        image=str(next(iter((template.get("spec") or {}).get("containers") or ()), {}).get("image", "")),
         tls_secret=tls_secret(template),
         keyfile=((template.get("metadata") or {}).get("annotations") or {}).get(KEYFILE, ""),
         owed=handed_back(obj, holding=False) is not None,

@@ -8,7 +8,9 @@
 'use strict';
 
 const MOST_VOTERS = 7;
-const USUAL = { priority: 1, votes: 1, hidden: false, tags: [], secondary_delay_secs: 0, build_indexes: true };
+const USUAL = {
+  priority: 1, votes: 1, hidden: false, tags: [], secondary_delay_secs: 0, build_indexes: true, arbiter_only: false,
+};
 
 // `entries` are those of member_options, whose ordinals may be beyond the members that there are now.
 function desiredOf(members, entries, settings, lagLimit) {
@@ -46,6 +48,7 @@ function memberOptions(entry, isSilent) {
     tags: tags.sort(([a], [b]) => (a < b ? -1 : 1)),
     secondary_delay_secs: entry.secondary_delay_secs || 0,
     build_indexes: entry.build_indexes !== false,
+    arbiter_only: false, // the role takes none together with the autopilot
   };
 }
 

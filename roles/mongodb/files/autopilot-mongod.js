@@ -75,17 +75,24 @@ class Mongod {
       }
       return this.withoutStatus(error);
     }
-    return answerOf(MEMBER, status, await this.config());
+    return answerOf(MEMBER, status, await this.config(), await this.writable(status));
   }
 
   async asNobody() {
     try {
       const nobody = await this.database('nobody', []);
-      return answerOf(NO_USER, await nobody.adminCommand({ replSetGetStatus: 1 }), null);
+      const status = await nobody.adminCommand({ replSetGetStatus: 1 });
+      return answerOf(NO_USER, status, null, await this.writable(status));
     } catch (error) {
       if (error.code === UNAUTHORIZED) return null;
       return this.withoutStatus(error);
     }
+  }
+
+  // The status tells only that a primary was elected.
+  async writable(status) {
+    if (Number(status.myState) !== 1) return true;
+    return Boolean((await (await this.database('nobody', [])).adminCommand({ hello: 1 })).isWritablePrimary);
   }
 
   async withoutStatus(error) {
@@ -204,7 +211,7 @@ const edit = {
   },
 };
 
-function answerOf(kind, status, config) {
+function answerOf(kind, status, config, writable) {
   const members = status.members || [];
   const mine = members.find((member) => member.self);
   return {
@@ -217,10 +224,12 @@ function answerOf(kind, status, config) {
       state: member.stateStr || 'UNKNOWN',
       healthy: Boolean(Number(member.health)),
       optime: member.optimeDate ? member.optimeDate.getTime() / 1000 : 0,
+      silent: status.date && member.lastHeartbeat ? (status.date - member.lastHeartbeat) / 1000 : 0,
     })),
     // Servers before 5.0 do not count for us: there every voter of the configuration votes.
     voting: Number(status.votingMembersCount || (config ? config.members.reduce((sum, one) => sum + one.votes, 0) : 0)),
     term: Number(status.term || 0),
+    writable,
   };
 }
 

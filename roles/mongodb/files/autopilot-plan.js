@@ -20,6 +20,8 @@ const MEMBER = 'member';
 const HAS_CONFIG = [MEMBER, NO_USER, REMOVED];
 const SERVING = ['PRIMARY', 'SECONDARY', 'ARBITER'];
 const { MOST_VOTERS, USUAL, range } = require('./autopilot-desired.js');
+// Seconds that an answer to a heartbeat may be late.
+const PATIENCE = 1.5;
 const FIELDS = ['priority', 'votes', 'hidden', 'tags', 'secondary_delay_secs', 'build_indexes'];
 
 // The next step, {action: 'wait' | 'refuse', why}, or null where the set is as declared.
@@ -70,7 +72,9 @@ class Look {
 
   findPrimary() {
     for (const kind of [MEMBER, NO_USER]) {
-      const found = this.ofKind(kind).filter((ordinal) => this.answer(ordinal).state === 'PRIMARY');
+      // One that was elected takes no writes until it has caught up.
+      const found = this.ofKind(kind)
+        .filter((ordinal) => this.answer(ordinal).state === 'PRIMARY' && this.answer(ordinal).writable);
       if (found.length) return found.reduce((a, b) => (this.answer(b).term > this.answer(a).term ? b : a));
     }
     return null;
@@ -131,11 +135,20 @@ class Look {
 
   movePrimary(candidates) {
     const fit = candidates
-      .filter((o) => o !== this.primary && electable(this.current.get(o)) && this.serves(o) && !this.lags(o));
+      .filter((o) => o !== this.primary && electable(this.current.get(o)) && this.serves(o) && !this.lags(o))
+      .filter((o) => !this.unseenBy(o).length);
     if (!fit.length) return wait(`another member can take over from the primary ${this.pod(this.primary)}`);
     const rank = (o) => [-this.current.get(o).priority, this.behind(o) || 0, o];
     const [to] = fit.sort((a, b) => compare(rank(a), rank(b)));
     return { action: 'step_down', target: this.pod(this.primary), ordinal: this.primary, to };
+  }
+
+  // Members that serve and that this one does not reach: as a primary it would lack them for a while.
+  unseenBy(ordinal) {
+    const interval = new Map(this.config.settings).get('heartbeatIntervalMillis') || 2000;
+    const fresh = (status) => status.healthy && status.silent <= interval / 1000 + PATIENCE;
+    const own = new Set(this.answer(ordinal).statuses.filter(fresh).map((status) => status.host));
+    return this.asked().filter((o) => o !== ordinal && this.serves(o) && !own.has(this.host(o)));
   }
 
   podsAnswer(ordinals) {

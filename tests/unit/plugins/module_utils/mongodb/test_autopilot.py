@@ -188,6 +188,7 @@ def _params(members: int, entries: t.Sequence[t.Mapping[str, t.Any]]) -> dict[st
         "replace_pods": False,
         "template_changes": False,
         "claims_when_scaled": "retain",
+        "feature_compatibility_version": None,
     }
 
 
