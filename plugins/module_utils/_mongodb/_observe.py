@@ -367,11 +367,16 @@ def _stateful_set(obj: Object) -> StatefulSet:
         backup=annotations.get(BACKUP, ""),
         revision=(obj.get("status") or {}).get("updateRevision", ""),
         settled=settled(obj),
-        image=str(next(iter((template.get("spec") or {}).get("containers") or ()), {}).get("image", "")),
+        image=_image(template),
         tls_secret=tls_secret(template),
         keyfile=((template.get("metadata") or {}).get("annotations") or {}).get(KEYFILE, ""),
         owed=handed_back(obj, holding=False) is not None,
     )
+
+
+def _image(template: Object) -> str:
+    containers = (template.get("spec") or {}).get("containers") or ()
+    return str(containers[0].get("image", "")) if containers else ""
 
 
 def _pod(obj: Object) -> Pod:

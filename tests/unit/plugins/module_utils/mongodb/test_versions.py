@@ -57,7 +57,7 @@ def test_the_series_of_an_image(image: str, expected: t.Optional[Series]) -> Non
 )
 def test_how_far_series_are_apart(older: Series, newer: Series, steps: int) -> None:
     assert steps_between(older, newer) == steps
-    assert steps_between(newer, older) == -steps
+    assert steps_between(*reversed((older, newer))) == -steps
 
 
 class Servers:
