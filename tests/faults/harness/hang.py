@@ -21,7 +21,7 @@ PROC = pathlib.Path("/proc")
 @contextlib.contextmanager
 def hung(api: Cluster, namespace: str, pods: t.Collection[str], program: str) -> t.Iterator[None]:
     """Meanwhile this program stands still in these pods; in the end it goes on, where it is still there."""
-    pids = [pid for pod in pods for pid in _processes(api, namespace, pod, program)]
+    pids = [pid for pod in pods for pid in processes(api, namespace, pod, program)]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -32,7 +32,7 @@ def hung(api: Cluster, namespace: str, pods: t.Collection[str], program: str) ->
                 os.kill(pid, signal.SIGCONT)
 
 
-def _processes(api: Cluster, namespace: str, pod: str, program: str) -> list[int]:
+def processes(api: Cluster, namespace: str, pod: str, program: str) -> list[int]:
     found = api.get("v1", "Pod", pod, namespace)
     uid = found["metadata"]["uid"] if found else "none"
     pids = [
