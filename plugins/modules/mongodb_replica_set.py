@@ -127,10 +127,10 @@ options:
       horizons:
         description:
           - What clients elsewhere call this member, as a dictionary from the name of the horizon to C(HOST:PORT).
-            Every member has the same horizons, or none has any. MongoDB tells clients apart by the name in their TLS
+            Every member has the same horizons, or none has any. Without it for any member they are left as they are,
+            and V({}) takes them away. MongoDB tells clients apart by the name in their TLS
             handshake.
         type: dict
-        default: {}
   settings:
     description: Settings of the replica set. What is not declared is left alone.
     type: dict
@@ -299,7 +299,7 @@ MEMBER_OPTIONS = {
     "secondary_delay_secs": {"type": "int", "default": 0},
     "build_indexes": {"type": "bool", "default": True},
     "arbiter_only": {"type": "bool", "default": False},
-    "horizons": {"type": "dict", "default": {}},
+    "horizons": {"type": "dict"},
 }
 
 SPECIFICATION = {

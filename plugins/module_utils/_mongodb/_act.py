@@ -128,7 +128,8 @@ def _add(observer: Observer, step: Step, seen: Snapshot) -> None:
     if step.data["options"].arbiter_only:
         # The server takes no arbiter while the default write concern is one that it would change by itself.
         client = _primary_client(observer, step, seen)
-        if client.command("getDefaultRWConcern").get("defaultWriteConcernSource") != "global":
+        # Before 5.0 it had no opinion of its own, and does not tell a source.
+        if client.command("getDefaultRWConcern").get("defaultWriteConcernSource") == "implicit":
             client.command("setDefaultRWConcern", defaultWriteConcern={"w": "majority", "wtimeout": 0})
 
     _reconfigure(observer, step, seen, edit)

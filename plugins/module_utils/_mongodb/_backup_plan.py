@@ -203,7 +203,7 @@ def choose(target: Target, seen: Snapshot, read_from: str) -> tuple[t.Optional[i
 
 
 def _alone(members: t.Sequence[MemberConfig], host: str) -> bool:
-    return all(member.host == host or member.secondary_delay_secs for member in members)
+    return all(member.host == host or member.secondary_delay_secs or member.arbiter_only for member in members)
 
 
 def _statuses(seen: Snapshot) -> dict[str, MemberStatus]:

@@ -107,8 +107,8 @@ class Desired:
     members: int
     options: t.Mapping[int, MemberOptions] = dataclasses.field(default_factory=dict)
     settings: tuple[tuple[str, t.Any], ...] = ()
-    #: what clients elsewhere call the members: horizons are the same for all of them, or there are none
-    horizons: t.Mapping[int, tuple[tuple[str, str], ...]] = dataclasses.field(default_factory=dict)
+    #: what clients elsewhere call the members: the same horizons for all of them, or none; None leaves them alone
+    horizons: t.Optional[t.Mapping[int, tuple[tuple[str, str], ...]]] = None
     #: seconds that a member may be behind before another one is taken away
     lag_limit: float = 10.0
     #: whether pods of an older revision of the StatefulSet are replaced
@@ -258,15 +258,17 @@ def _wrong_of_an_arbiter(options: MemberOptions) -> str:
     return " and ".join(different)
 
 
-def _horizons(members: int, entries: t.Mapping[int, t.Mapping[str, t.Any]]) -> dict[int, tuple[tuple[str, str], ...]]:
+def _horizons(
+    members: int, entries: t.Mapping[int, t.Mapping[str, t.Any]]
+) -> t.Optional[dict[int, tuple[tuple[str, str], ...]]]:
     """Checked as the server does, which takes them for all members or for none."""
     found = {
         ordinal: tuple(sorted((str(name), str(address)) for name, address in entry["horizons"].items()))
         for ordinal, entry in entries.items()
-        if entry.get("horizons")
+        if entry.get("horizons") is not None
     }
-    if not found:
-        return {}
+    if not any(found.values()):
+        return found or None
     names = {name for horizons in found.values() for name, _address in horizons}
     for ordinal in range(members):
         missing = names - {name for name, _address in found.get(ordinal, ())}

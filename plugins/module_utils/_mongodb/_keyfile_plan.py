@@ -17,9 +17,11 @@ import hashlib
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Desired, Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._members import Members
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import refuse
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._rolling import Rolling
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Config, Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._versions import refuse_versions
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._view import View
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
@@ -71,11 +73,14 @@ def plan(target: Target, rotation: str, lag_limit: float, seen: Seen) -> t.Union
     begins = bool(rotation) and keys is not None and not keys.following and keys.rotation != rotation
     if keys is not None and not (begins or keys.following):
         return Plan()
-    desired = Desired(found.replicas if found else 1, lag_limit=lag_limit)
-    refusal = refuse(target, desired, seen.snapshot)
+    told = seen.snapshot.config
+    # The members stay what they are, an arbiter too.
+    options = Members.of(View(target, Desired(1), seen.snapshot), told).current if told else {}
+    desired = Desired(found.replicas if found else 1, options, lag_limit=lag_limit)
+    view = View(target, desired, seen.snapshot)
+    refusal = refuse(target, desired, seen.snapshot) or refuse_versions(view, replaces=True) or _beyond(view)
     if refusal:
         return refusal
-    view = View(target, desired, seen.snapshot)
     config = seen.snapshot.config
     if found is None or keys is None:
         what = f"Secret {seen.secret}" if found else f"StatefulSet {target.name}"
@@ -92,6 +97,21 @@ def plan(target: Target, rotation: str, lag_limit: float, seen: Seen) -> t.Union
             used = after(action, dataclasses.replace(keys, used=used))
             steps += [_mark(target), *_preview(target, desired, seen.snapshot, config)]
     return Plan(tuple(steps))
+
+
+def _beyond(view: View) -> t.Optional[Refusal]:
+    """Members that are on their way out must not wait for three rounds."""
+    config = view.seen.config
+    ordinals = {view.target.ordinal(member.host, view.seen) for member in config.members} if config else set()
+    beyond = [view.target.pod(o) for o in sorted(o for o in ordinals if o is not None and o >= view.desired.members)]
+    if not beyond:
+        return None
+    return Refusal(
+        f"{', '.join(beyond)} is in the configuration and beyond the {view.desired.members} replicas of the "
+        f"StatefulSet {view.target.name}: members are leaving, and the key file does not change meanwhile.",
+        (),
+        ("let mongodb_replica_set, or the autopilot, take them out first, and run again",),
+    )
 
 
 def after(action: str, keys: Keys) -> tuple[str, ...]:

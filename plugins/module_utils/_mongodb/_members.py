@@ -211,12 +211,14 @@ class Members:
 
     def _horizons_at_once(self, ordinal: int) -> tuple[tuple[str, str], ...]:
         """A member that comes must have the horizons that the others have, and may have none where they have none."""
-        wanted = self.desired.horizons.get(ordinal, ())
+        wanted = (self.desired.horizons or {}).get(ordinal, ())
         names = {name for member in self.config.members for name, _at in member.horizons} if self.config else set()
         return wanted if names == {name for name, _at in wanted} else ()
 
     def _horizons(self) -> list[Step]:
         """All at once, because the server takes a horizon for all members or for none."""
+        if self.desired.horizons is None:
+            return []
         found = {}
         for ordinal in self.desired.ordinals:
             member = self.view.member(self.config, ordinal) if self.config else None

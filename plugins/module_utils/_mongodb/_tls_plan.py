@@ -171,7 +171,8 @@ def needs_versions(wish: Wish, seen: Seen) -> bool:
 
 
 def _lowers(wish: Wish, seen: Seen) -> t.Optional[Refusal]:
-    found = [("the Secret " + seen.secret, seen.held.mode)] if seen.held and seen.there_is_set else []
+    # Of a set whose pods do not have the Secret it is what another one has left.
+    found = [("the Secret " + seen.secret, seen.held.mode)] if seen.held and seen.there_is_set and seen.template else []
     found += [(member.pod, member.mode) for member in seen.members if member.mode]
     above = [f"{who} has {mode}" for who, mode in found if rank(mode) > rank(wish.mode)]
     if not above:
@@ -200,6 +201,9 @@ def _objects(wish: Wish, seen: Seen) -> list[Step]:
     elif not seen.there_is_set and seen.held.mode != wish.mode:
         # It is what a removed set has left: nobody runs who would have to understand the others.
         steps.append(_set_mode(wish.mode, seen))
+    elif seen.there_is_set and not seen.template and seen.held.mode != ALLOW:
+        # The same, and the members that run now are without TLS.
+        steps.append(_set_mode(ALLOW, seen))
     return steps
 
 

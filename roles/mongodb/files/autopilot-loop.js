@@ -154,8 +154,7 @@ class Autopilot {
   }
 
   async take(step, stateful_set) {
-    if (step.action === 'initiate') await this.mongod.initiate(step, this.target.replica_set);
-    else if (step.action === 'create_user') await this.mongod.createUser();
+    if (step.action === 'create_user') await this.mongod.createUser();
     else if (step.action === 'record') await this.kube.record(stateful_set, step.set_id);
     else if (step.action === 'step_down') await this.handOver(step, stateful_set.replicas);
     else await this.mongod.reconfigure(step);

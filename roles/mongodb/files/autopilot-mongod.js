@@ -149,13 +149,6 @@ class Mongod {
 
   // Changes
 
-  async initiate(step, replicaSet) {
-    const config = { _id: replicaSet, members: [{ _id: 0, host: step.host, ...fieldsOf(step.options) }] };
-    if (step.settings.length) config.settings = Object.fromEntries(step.settings);
-    // The server itself is the compare-and-set: it takes this once.
-    await tolerate(ALREADY_INITIALIZED, (await this.database('nobody', [])).adminCommand({ replSetInitiate: config }));
-  }
-
   async createUser() {
     const created = (await this.database('nobody', [])).adminCommand({
       createUser: readOr(`${ROOT}/username`),

@@ -151,15 +151,6 @@ class Look {
     return this.asked().filter((o) => o !== ordinal && this.serves(o) && !own.has(this.host(o)));
   }
 
-  podsAnswer(ordinals) {
-    const silent = ordinals.filter((ordinal) => {
-      const answer = this.answer(ordinal);
-      return answer.kind !== UNINITIALISED || !answer.settled;
-    });
-    if (!silent.length) return null;
-    return wait(`these pods answer: ${silent.map((o) => `${this.pod(o)} (${said(this.answer(o))})`).join(', ')}`);
-  }
-
   // When nothing may be done
 
   refuses() {
@@ -213,15 +204,8 @@ class Look {
 
   // A set that nobody has formed yet
 
-  unformed() {
-    const others = Object.keys(this.seen.pods).some((ordinal) => Number(ordinal) !== 0);
-    const alone = !this.seen.stateful_set.parallel && !others;
-    const waits = this.podsAnswer(alone ? [0] : this.ordinals);
-    if (waits) return waits;
-    const declared = this.wanted(0);
-    const options = electable(declared) ? declared : { ...USUAL, tags: declared.tags };
-    return { action: 'initiate', target: this.pod(0), ordinal: 0, host: this.host(0), options, settings: this.desired.settings };
-  }
+  // Claims that no pod uses may hold the set of before, and a pod sees none of them. So the playbook forms it.
+  unformed() { return wait('the playbook forms the set: no member has one'); }
 
   // A set that exists, whoever formed it
 

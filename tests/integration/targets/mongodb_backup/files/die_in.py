@@ -5,7 +5,7 @@
 """Run a module and, at the start of a certain call, die or take a pod away.
 
 Usage: die_in.py MODULE PLACE NUMBER WHAT OPTIONS. PLACE is FILE:CLASS.METHOD below module_utils/_mongodb, NUMBER which
-call of it, WHAT is "die" (the exit code is 9 then) or "delete POD", and OPTIONS is a JSON object.
+call of it, WHAT is "die" (the exit code is 9 then) or "delete" (the pod that is read), and OPTIONS is a JSON object.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "setup_namespace" / "
 import die
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_dump
 
 
 def take_away(pod, options):
@@ -47,9 +48,17 @@ def main():
         if len(calls) == int(number):
             if what == "die":
                 os._exit(9)
-            take_away(what.partition("delete ")[2], json.loads(options))
+            take_away(readings[-1].members[-1], json.loads(options))
         return original(*args, **kwargs)
 
+    bulk = _backup_dump.Reading.bulk
+    readings = []
+
+    def read(reading):
+        readings.append(reading)
+        return bulk(reading)
+
+    _backup_dump.Reading.bulk = read
     setattr(cls, name, call)
     sys.argv = ["die.py", module, "before change 0", options]
     die.main()

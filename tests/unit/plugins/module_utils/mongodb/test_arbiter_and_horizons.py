@@ -132,12 +132,18 @@ def having(horizons: t.Mapping[int, tuple[tuple[str, str], ...]], members: int =
     return seen(answers)
 
 
-@pytest.mark.parametrize(("before", "after"), [({}, named("a")), (named("a"), named("b")), (named("a"), {})])
+@pytest.mark.parametrize(
+    ("before", "after"), [({}, named("a")), (named("a"), named("b")), (named("a"), {0: (), 1: (), 2: ()})]
+)
 def test_horizons_change_all_at_once(before: t.Any, after: t.Any) -> None:
     (step,) = planned(Desired(3, horizons=after), having(before))
     assert step.action == "horizons"
     assert step.data["horizons"] == {host(ordinal): dict(after.get(ordinal, ())) for ordinal in range(3)}
     assert planned(Desired(3, horizons=after), having(after)) == []
+
+
+def test_horizons_that_nobody_declares_are_left_alone() -> None:
+    assert planned(Desired(3), having(named("a"))) == []
 
 
 def test_who_joins_members_with_horizons_has_them_from_the_start() -> None:
