@@ -23,9 +23,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._keyfile_pl
     keys_in,
     text_of,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Step
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
+from . import test_plan
 from .simulation import TARGET, World
+from .test_arbiter_and_horizons import formed_with_arbiter
 
 MEMBERS = 3
 MOST = 400
@@ -140,6 +142,36 @@ def test_a_rotation_that_was_left_is_completed_without_its_name() -> None:
         if not members.step(""):
             break
     assert members.keys.used == ("new",)
+
+
+def test_nothing_begins_while_members_leave() -> None:
+    """With kubectl their pods wait for that, and not for long."""
+    seen = Members().seen()
+    found = seen.snapshot.stateful_set
+    assert found
+    smaller = dataclasses.replace(seen.snapshot, stateful_set=dataclasses.replace(found, replicas=1))
+    refused = planner.plan(TARGET, "1", 10, dataclasses.replace(seen, snapshot=smaller))
+    assert isinstance(refused, Refusal)
+    assert "shop-1, shop-2 is in the configuration and beyond the 1 replicas" in refused.reason
+
+
+def test_no_pod_is_replaced_by_a_server_that_cannot_read_the_data() -> None:
+    seen = Members().seen()
+    found = seen.snapshot.stateful_set
+    assert found
+    answers = {o: dataclasses.replace(a, feature_version="6.0") for o, a in seen.snapshot.answers.items()}
+    newer = dataclasses.replace(found, image="mongo:8.0.1")
+    snapshot = dataclasses.replace(seen.snapshot, stateful_set=newer, answers=answers)
+    refused = planner.plan(TARGET, "1", 10, dataclasses.replace(seen, snapshot=snapshot))
+    assert isinstance(refused, Refusal)
+    assert "The image mongo:8.0.1 is of 8.0" in refused.reason
+
+
+def test_an_arbiter_stays_one() -> None:
+    its = formed_with_arbiter()
+    found = planner.plan(test_plan.TARGET, "1", 10, Seen(its, SECRET, Keys(("old",))))
+    assert isinstance(found, Plan), found
+    assert found.steps[0].action == planner.BEGIN
 
 
 def test_the_plan_shows_all_three_rounds() -> None:

@@ -213,6 +213,19 @@ def test_it_is_never_lowered(mode: str) -> None:
     assert actions(Wish(ALLOW, prepare=True), left) == [planner.SET_MODE]
 
 
+@pytest.mark.parametrize("wanted", [ALLOW, REQUIRE])
+def test_what_another_set_has_left_is_no_mode_of_members_without_tls(wanted: str) -> None:
+    """They and those that are made again have to understand each other."""
+    replica_set = Set(random.Random(0), REQUIRE)  # noqa: S311
+    plain = tuple(Member(f"shop-{ordinal}", tls=False) for ordinal in range(3))
+    seen = dataclasses.replace(
+        replica_set.seen(Wish(wanted), Source(frozenset("A"), "A1")), template=False, members=plain
+    )
+    found = plan(Wish(wanted, prepare=True), seen)
+    assert isinstance(found, Plan), found
+    assert [(step.action, step.data["mode"]) for step in found.steps] == [(planner.SET_MODE, ALLOW)]
+
+
 def test_nobody_is_waited_for_where_a_certificate_has_run_out() -> None:
     replica_set = Set(random.Random(0), REQUIRE)  # noqa: S311
     source = Source(frozenset("A"), "", "the one in use ran out")
