@@ -303,7 +303,7 @@ def _scale(observer: Observer, step: Step, seen: Snapshot) -> None:
         "metadata": {"uid": found.uid, "resourceVersion": found.resource_version},
         "spec": {"replicas": step.data["replicas"]},
     }
-    _patch_set(observer, step, patch)
+    patch_stateful_set(observer, step, patch)
 
 
 def _hand_back(observer: Observer, step: Step, _seen: Snapshot) -> None:
@@ -312,11 +312,12 @@ def _hand_back(observer: Observer, step: Step, _seen: Snapshot) -> None:
     managed = handed_back(live, holding=False) if live else None
     if live and managed is not None:
         metadata = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
-        _patch_set(observer, step, {"metadata": {**metadata, "managedFields": managed}})
+        patch_stateful_set(observer, step, {"metadata": {**metadata, "managedFields": managed}})
     observer.forget_objects()
 
 
-def _patch_set(observer: Observer, step: Step, patch: dict[str, t.Any]) -> None:
+def patch_stateful_set(observer: Observer, step: Step, patch: dict[str, t.Any]) -> None:
+    """With the version that was seen in ``patch`` it is a compare-and-set. Raises NotYet where it is another one."""
     target = observer.target
     try:
         observer.cluster.merge("apps/v1", "StatefulSet", target.name, target.namespace, patch, manager=ROLLOUT_MANAGER)

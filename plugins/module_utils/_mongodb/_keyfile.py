@@ -11,12 +11,11 @@ from __future__ import annotations
 import base64
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Object
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._generated import random_text
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _keyfile_plan as planner
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import act
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import act, patch_stateful_set
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._keyfile_plan import Keys, Seen, keys_in, text_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import KEYFILE, Observer
@@ -29,7 +28,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secre
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_secrets import merge
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
-from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import ROLLOUT_MANAGER
 
 # Keys in the Secret, and what MongoDB allows of a key: 6 to 1024 characters of base64.
 FILE, FOLLOWING = "keyfile", "keyfile-next"
@@ -118,15 +116,7 @@ class Keyfile(Conversation[Seen]):
             "metadata": {"uid": found.uid, "resourceVersion": found.resource_version},
             "spec": {"template": {"metadata": {"annotations": {KEYFILE: keys.mark}}}},
         }
-        cluster = self._observer.cluster
-        try:
-            cluster.merge("apps/v1", "StatefulSet", target.name, target.namespace, patch, manager=ROLLOUT_MANAGER)
-        except ApiError as error:
-            if not (error.conflict or error.not_found):
-                raise
-            raise NotYet(f"the StatefulSet {target.name} changed meanwhile; next: {step.sentence}") from error
-        finally:
-            self._observer.forget_objects()
+        patch_stateful_set(self._observer, step, patch)
 
     def facts(self, observed: Seen) -> dict[str, t.Any]:
         keys = observed.keys

@@ -17,7 +17,7 @@ import hashlib
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Desired, Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._members import Members
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._members import options_in
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import refuse
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._rolling import Rolling
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Config, Snapshot
@@ -73,15 +73,14 @@ def plan(target: Target, rotation: str, lag_limit: float, seen: Seen) -> t.Union
     begins = bool(rotation) and keys is not None and not keys.following and keys.rotation != rotation
     if keys is not None and not (begins or keys.following):
         return Plan()
-    told = seen.snapshot.config
+    config = seen.snapshot.config
     # The members stay what they are, an arbiter too.
-    options = Members.of(View(target, Desired(1), seen.snapshot), told).current if told else {}
+    options = options_in(config, target, seen.snapshot) if config else {}
     desired = Desired(found.replicas if found else 1, options, lag_limit=lag_limit)
     view = View(target, desired, seen.snapshot)
     refusal = refuse(target, desired, seen.snapshot) or refuse_versions(view, replaces=True) or _beyond(view)
     if refusal:
         return refusal
-    config = seen.snapshot.config
     if found is None or keys is None:
         what = f"Secret {seen.secret}" if found else f"StatefulSet {target.name}"
         return Plan((view.wait(f"wait until there is a {what}"),))

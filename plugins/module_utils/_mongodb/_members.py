@@ -11,8 +11,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import MOST_VOTERS, MemberOptions
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Config, Kind, MemberConfig
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import MOST_VOTERS, MemberOptions, Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Config, Kind, MemberConfig, Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import (
     ADD,
     CHANGE,
@@ -43,12 +43,7 @@ class Members:
 
     @classmethod
     def of(cls, view: View, config: Config) -> Members:
-        current = {}
-        for member in config.members:
-            ordinal = view.target.ordinal(member.host, view.seen)
-            if ordinal is not None:
-                current[ordinal] = options_of(member)
-        return cls(view, current, config)
+        return cls(view, options_in(config, view.target, view.seen), config)
 
     def steps(self, settings: t.Optional[tuple[tuple[str, t.Any], ...]]) -> list[Step]:
         """``settings``: those in force, or None where they are not known."""
@@ -323,6 +318,12 @@ class Members:
         return Step(
             DELETE_CLAIM, claim, f"delete claim {claim}, with the data of a member that left", data={"claim": claim}
         )
+
+
+def options_in(config: Config, target: Target, seen: Snapshot) -> dict[int, MemberOptions]:
+    """What the members with a stable name are, by ordinal."""
+    ordinals = ((target.ordinal(member.host, seen), member) for member in config.members)
+    return {ordinal: options_of(member) for ordinal, member in ordinals if ordinal is not None}
 
 
 def options_of(member: MemberConfig) -> MemberOptions:
