@@ -17,7 +17,7 @@ description:
 positional: _input
 options:
   _input:
-    description: The module below C(module_utils), such as C(_mongodb._backup_inside). It has a function C(main).
+    description: The module below C(module_utils), such as C(_mongodb._backup._inside). It has a function C(main).
     type: str
     required: true
 """
@@ -25,7 +25,7 @@ options:
 EXAMPLES = r"""
 - name: The program that a scheduled backup runs
   ansible.builtin.set_fact:
-    program: "{{ '_mongodb._backup_inside' | stateful.kube.packed_program }}"
+    program: "{{ '_mongodb._backup._inside' | stateful.kube.packed_program }}"
 """
 
 RETURN = r"""

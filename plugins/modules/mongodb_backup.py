@@ -159,8 +159,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import Backup
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_plan import wish_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._operate import Backup
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out

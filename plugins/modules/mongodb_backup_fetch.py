@@ -99,7 +99,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_fetch import Fetch, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fetch import Fetch, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
 

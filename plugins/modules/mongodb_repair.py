@@ -187,8 +187,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair import Repair
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Choice
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._operate import Repair
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._state import Choice
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
 

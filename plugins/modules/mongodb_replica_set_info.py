@@ -115,9 +115,9 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._arguments import connection_arguments
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, connect
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_record as _record
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _measures
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _record
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import facts, measured_facts, problems
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._measuring import measure

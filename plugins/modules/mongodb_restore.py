@@ -145,10 +145,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._restore import Restore, source_of, wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import require_driver
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore import Restore, source_of, wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
 

@@ -194,8 +194,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments 
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_declared import roles_of
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_run import Roles
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._declared import roles_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._operate import Roles
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
 

@@ -143,8 +143,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls import Tls
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls_plan import Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._operate import Tls
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import Wish
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
 

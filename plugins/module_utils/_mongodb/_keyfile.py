@@ -12,6 +12,7 @@ import base64
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Object
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._secret import annotation, decoded, encoded, merge
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._generated import random_text
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _keyfile_plan as planner
@@ -19,14 +20,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._keyfile_plan import Keys, Seen, keys_in, text_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import KEYFILE, Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import (
-    ROTATION,
-    ROTATION_NEXT,
-    annotation,
-    decoded,
-    encoded,
-)
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_secrets import merge
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import ROTATION, ROTATION_NEXT
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 # Keys in the Secret, and what MongoDB allows of a key: 6 to 1024 characters of base64.

@@ -28,8 +28,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_record import ANNOTATION as BACKUP
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._record import ANNOTATION as BACKUP
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
     Credentials,
     NoAnswer,

@@ -14,8 +14,9 @@ the old one until it has caught up.
 
 from __future__ import annotations
 
-import base64
 import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._secret import annotation, decoded, encoded
 
 PASSWORD = "password"  # noqa: S105 (names of keys)
 NEXT = "password-next"
@@ -23,20 +24,6 @@ PREVIOUS = "password-previous"
 # On the Secret: which rotation made the password that it has, and which one made the next.
 ROTATION = "stateful.kube/rotation"
 ROTATION_NEXT = "stateful.kube/rotation-next"
-
-
-def decoded(secret: t.Mapping[str, t.Any], key: str) -> t.Optional[str]:
-    """The text under this key, or None where there is none. Raises ValueError where it is no text."""
-    value = (secret.get("data") or {}).get(key)
-    return base64.b64decode(value).decode() if value else None
-
-
-def encoded(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def annotation(secret: t.Mapping[str, t.Any], name: str) -> str:
-    return str((secret["metadata"].get("annotations") or {}).get(name, ""))
 
 
 def others(secret: t.Mapping[str, t.Any]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import sys
 
 from ansible_collections.stateful.kube.plugins.filter.packed_program import needed, packed_program
 
-PROGRAM = "_mongodb._backup_inside"
+PROGRAM = "_mongodb._backup._inside"
 # A ConfigMap holds a mebibyte.
 ROOM = 512 * 1024
 
@@ -38,5 +38,5 @@ def test_it_is_the_same_each_time_and_fits() -> None:
 
 def test_it_holds_what_is_imported_and_no_more() -> None:
     found = needed(PROGRAM)
-    assert {PROGRAM, "_mongodb._backup", "_mongodb._link", "_failure"} <= found
-    assert not {"_mongodb._users_run", "_mongodb._act", "_manifests"} & found
+    assert {PROGRAM, "_mongodb._backup._operate", "_mongodb._link", "_failure"} <= found
+    assert not {"_mongodb._users._operate", "_mongodb._act", "_manifests"} & found

@@ -21,7 +21,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "setup_namespace" / "
 import die
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_dump
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _dump
 
 
 def take_away(pod, options):
@@ -51,14 +51,14 @@ def main():
             take_away(readings[-1].members[-1], json.loads(options))
         return original(*args, **kwargs)
 
-    bulk = _backup_dump.Reading.bulk
+    bulk = _dump.Reading.bulk
     readings = []
 
     def read(reading):
         readings.append(reading)
         return bulk(reading)
 
-    _backup_dump.Reading.bulk = read
+    _dump.Reading.bulk = read
     setattr(cls, name, call)
     sys.argv = ["die.py", module, "before change 0", options]
     die.main()

@@ -14,9 +14,9 @@ import typing as t
 import pytest
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_fetch as fetch
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_inside as inside
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import FULL, Manifest, Optime
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _fetch as fetch
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _inside as inside
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import FULL, Manifest, Optime
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 
 WISH = fetch.Wish("shop", "prod", "/backups")

@@ -17,9 +17,9 @@ import bson
 import pytest
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_folder as folders
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_folder import Damaged, Folder
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import FULL, Manifest, Optime
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _folder as folders
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import Damaged, Folder
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import FULL, Manifest, Optime
 
 DOCUMENTS = [bson.encode({"_id": n, "text": "x" * n}) for n in range(50)]
 
@@ -106,7 +106,7 @@ def test_two_of_one_second_have_two_names(folder: Folder) -> None:
 
 KILLED = """
 import os, sys
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_folder import Folder
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import Folder
 writer = Folder(sys.argv[1], "prod", "shop").begin("full")
 writer.open("a/b.bson").write(b"x" * 100000)
 print(writer.name, flush=True)

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_format as form
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _format as form
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
     OPLOG,
     Collection,

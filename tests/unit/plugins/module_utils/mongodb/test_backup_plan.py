@@ -12,9 +12,9 @@ import typing as t
 import pytest
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_plan as backup
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _restore_plan as restore
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _plan as backup
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _restore_plan as restore
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
     OPLOG,
     Collection,

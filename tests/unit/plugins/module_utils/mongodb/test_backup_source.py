@@ -20,19 +20,19 @@ from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_dump as dumping
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_source as source
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_folder import Damaged, Folder, documents
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _dump as dumping
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _source as source
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import Damaged, Folder, documents
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
     Collection,
     Manifest,
     Optime,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_plan import Wish
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_scratch import expected
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._restore_work import Source, Work
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._scratch import expected
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore_work import Source, Work
 
 SESSION = {"id": Binary(b"s" * 16, 4), "uid": b"u"}
 UUID = Binary(b"c" * 16, 4)

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _oplog as oplog
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import SCRATCH
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._oplog import Replay, Run, Write
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _oplog as oplog
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import SCRATCH
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._oplog import Replay, Run, Write
 
 Entry = dict[str, t.Any]
 

@@ -15,14 +15,16 @@ import bson
 import pytest
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client, _repair, _repair_act
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_judge import Case
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_look import statement as statement_of
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import BACK_UP, EMPTY, FORCE, plan
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_report import facts, report
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair import _act as _repair_act
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair import _operate as _repair
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._judge import Case
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._look import statement as statement_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._plan import BACK_UP, EMPTY, FORCE, plan
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._report import facts, report
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._state import (
     Choice,
     Evidence,
     Heard,

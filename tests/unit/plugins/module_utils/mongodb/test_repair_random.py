@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import BACK_UP, EMPTY, FORCE, plan
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_report import facts
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._plan import BACK_UP, EMPTY, FORCE, plan
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._report import facts
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._state import (
     Choice,
     Evidence,
     Optime,

@@ -11,9 +11,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_record as record
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _measures as measures
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _record as record
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
     OPLOG,
     File,

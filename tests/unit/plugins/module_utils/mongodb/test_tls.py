@@ -22,11 +22,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import
     context_for,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _certificates as certificates
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._certificates import Pair
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls_plan import REQUIRE, Wish
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls_secrets import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls import _certificates as certificates
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._certificates import Pair
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import REQUIRE, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._secrets import (
     TRUSTED,
     Content,
     content_of,

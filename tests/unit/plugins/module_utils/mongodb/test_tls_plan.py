@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _tls_plan as planner
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls_plan import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls import _plan as planner
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import (
     ALLOW,
     PREFER,
     REQUIRE,

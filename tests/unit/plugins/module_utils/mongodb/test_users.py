@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._scram import matches
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_declared import roles_of, users_of
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_run import Roles, Users
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._declared import roles_of, users_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._operate import Roles, Users
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._scram import matches
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
 
 from .users_in_memory import (

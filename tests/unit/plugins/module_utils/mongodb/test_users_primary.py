@@ -15,12 +15,12 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import problems
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import Hello
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Answer, Kind
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_primary import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._primary import (
     NEVER_FORMED,
     claimant,
     doubt,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_root import RootPassword, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._root import RootPassword, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
 
 from .users_in_memory import CONFIG, HOSTS, TARGET, Api, Server, Task, Watcher

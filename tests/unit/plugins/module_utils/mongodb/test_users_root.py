@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import NEXT, PREVIOUS
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_root import RootPassword, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._root import RootPassword, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
 
 from .users_in_memory import (

@@ -16,6 +16,7 @@ import hmac
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._secret import decoded
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import (
     CommandError,
@@ -24,7 +25,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client imp
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import Hello
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import decoded, others
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import others
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     Answer,
     Config,

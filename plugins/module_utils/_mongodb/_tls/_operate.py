@@ -16,10 +16,15 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._secret import encoded, merge
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _tls_plan as planner
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._certificates import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Client, CommandError, NoAnswer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._hello import hello
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Answer, Kind, Pod, Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls import _plan as planner
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._certificates import (
     authority,
     blocks,
     check_names,
@@ -30,13 +35,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._certificat
     read,
     require_cryptography,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Client, CommandError, NoAnswer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._hello import hello
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import encoded
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Answer, Kind, Pod, Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls_plan import Member, Seen, Source, Wish
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls_secrets import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import Member, Seen, Source, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._secrets import (
     MOUNT,
     TRUSTED,
     VERSION,
@@ -50,7 +50,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls_secret
     pair_of,
     patch,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_secrets import merge
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 # On a pod: which content of the Secret it is to have. A kubelet looks at the Secrets of a pod anew when that changes.

@@ -16,10 +16,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _act, _client
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_look import BACKUP_LABEL
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import BACK_UP, EMPTY, FORCE
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_report import table
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Evidence
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._look import BACKUP_LABEL
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._plan import BACK_UP, EMPTY, FORCE
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._report import table
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._state import Evidence
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import RECORD
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
 

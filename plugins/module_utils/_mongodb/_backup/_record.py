@@ -15,7 +15,7 @@ import json
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import FULL, OPLOG, Manifest
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import FULL, OPLOG, Manifest
 
 Object = dict[str, t.Any]
 

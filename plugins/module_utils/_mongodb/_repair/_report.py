@@ -12,8 +12,8 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_judge import Case
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._judge import Case
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._plan import (
     apart_choices,
     plan,
     refuse_to_force,
@@ -21,7 +21,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_pla
     what_they_hear,
     words,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Choice, Evidence, Heard
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._state import Choice, Evidence, Heard
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Kind
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, plan_lines
 

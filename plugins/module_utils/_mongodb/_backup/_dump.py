@@ -14,9 +14,10 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_source as source
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_folder import OutFile, Writer, documents
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _source as source
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import OutFile, Writer, documents
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
     OPLOG,
     Collection,
@@ -27,11 +28,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_for
     escaped,
     iso,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_plan import Wish, choose
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._oplog import BUCKETS
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import Wish, choose
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import NOT_PRIMARY, CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._oplog import BUCKETS
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task
 
 # How often one collection is begun anew, where its reading breaks off.

@@ -12,13 +12,13 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _repair_look
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_act import act
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_plan import EMPTY, FORCE, plan
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_report import facts
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Choice, Evidence
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair import _look as _repair_look
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._act import act
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._plan import EMPTY, FORCE, plan
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._report import facts
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._state import Choice, Evidence
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import WAIT
 from ansible_collections.stateful.kube.plugins.module_utils._operation import (
     LOOK_AGAIN,

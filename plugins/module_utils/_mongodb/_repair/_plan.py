@@ -16,8 +16,8 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import evidence as told_by_all
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_judge import Case
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Choice, Evidence
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._judge import Case
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._state import Choice, Evidence
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Config, Kind
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import RECORD, WAIT
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step

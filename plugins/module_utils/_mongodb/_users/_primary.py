@@ -24,8 +24,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client imp
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import Hello
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import PRIMARY, Answer, Config, Kind, Pod
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_declared import Name
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_plan import Around
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._declared import Name
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._plan import Around
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Observed, Refusal, Step
 
 # Milliseconds that a majority of the members gets to take a write.

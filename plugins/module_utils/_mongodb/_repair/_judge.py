@@ -17,7 +17,7 @@ import ipaddress
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import Evidence, Optime
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._state import Evidence, Optime
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     ARBITER,
     PRIMARY,

@@ -11,20 +11,19 @@ import dataclasses
 import pathlib
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_folder import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import (
     Damaged,
     content,
     documents,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     SCRATCH,
     Collection,
     Manifest,
     Optime,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._bulk import Bulk
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._oplog import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._oplog import (
     BUCKETS,
     ROLES,
     USERS,
@@ -34,6 +33,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._oplog impo
     create,
     split,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 
 NAMESPACE_NOT_FOUND = 26
 NAMESPACE_EXISTS = 48

@@ -13,14 +13,14 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Object
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._parallel import in_parallel
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._secret import annotation
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._generated import random_text
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _users_plan as plan
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _users_secrets as secrets
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import ROTATION, annotation
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._scram import matches
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_declared import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import ROTATION
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users import _plan as plan
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users import _secrets as secrets
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._declared import (
     MECHANISMS,
     PASSWORD_LENGTH,
     Grants,
@@ -32,8 +32,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_decl
     Role,
     User,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_plan import Around, SeenRole, SeenUser
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_primary import OnPrimary
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._plan import Around, SeenRole, SeenUser
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._primary import OnPrimary
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._scram import matches
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step, step_diffs
 
 Document = t.Mapping[str, t.Any]

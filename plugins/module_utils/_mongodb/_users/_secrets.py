@@ -11,22 +11,16 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import quote
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster, Object
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._secret import annotation, decoded, encoded, merge
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import GeneratedSecret, Key
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._generated import generate
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._plan import SeenSecret
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import (
-    PASSWORD,
-    ROTATION,
-    annotation,
-    decoded,
-    encoded,
-)
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_declared import User
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_plan import Keeping
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import PASSWORD, ROTATION
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._declared import User
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._plan import Keeping
 
 # On a Secret that was made here: whose it is.
 OWNER = "stateful.kube/mongodb-user"
@@ -123,14 +117,3 @@ def write(cluster: Cluster, secret: Object, data: t.Mapping[str, str], rotation:
     if rotation:
         patch["metadata"]["annotations"] = {ROTATION: rotation}
     merge(cluster, secret, patch)
-
-
-def merge(cluster: Cluster, secret: Object, patch: Object) -> None:
-    """Apply the patch, which names the version that it is for. Raises NotYet where the Secret is another one now."""
-    metadata = secret["metadata"]
-    try:
-        cluster.merge("v1", "Secret", metadata["name"], metadata["namespace"], patch)
-    except ApiError as error:
-        if error.conflict or error.not_found:
-            raise NotYet(f"the Secret {metadata['namespace']}/{metadata['name']} has changed meanwhile") from error
-        raise

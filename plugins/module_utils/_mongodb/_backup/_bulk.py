@@ -11,7 +11,7 @@ import contextlib
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import Optime
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import Optime
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Credentials, answered, direct
 
 # Seconds that a member may be silent in the middle of a command. Building an index has no limit.

@@ -14,7 +14,8 @@ import hashlib
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._certificates import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._certificates import (
     Facts,
     Pair,
     belongs,
@@ -23,8 +24,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._certificat
     fingerprints,
     read,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls_plan import MODES, Held, Source, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import MODES, Held, Source, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._trust import AUTHORITIES
 
 Object = dict[str, t.Any]

@@ -26,8 +26,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import condition, failed, pod_obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_folder import CHUNK, Folder, Writer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import CHUNK, Folder, Writer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     MANIFEST,
     PARTIAL,
     File,

@@ -13,22 +13,20 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_dump import LEAVING, SAY_EVERY
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_folder import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._dump import LEAVING, SAY_EVERY
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import (
     Damaged,
     Folder,
     verify_files,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     Optime,
     base_for,
     chain,
     require_covered,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._bulk import Bulk
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore_plan import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._restore_plan import (
     BUILD,
     CLEAR,
     LOAD,
@@ -39,7 +37,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore_pl
     Wish,
     plan,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore_work import Source, Work
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._restore_work import Source, Work
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Pod
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
 

@@ -32,9 +32,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import Backup
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_plan import wish_of
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._operate import Backup
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Credentials
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import Link

@@ -12,6 +12,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Object
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._secret import annotation, decoded, merge
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._generated import random_text
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
@@ -19,20 +20,17 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secre
     NEXT,
     PASSWORD,
     ROTATION,
-    annotation,
-    decoded,
     moved,
     with_next,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._scram import matches
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_declared import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._declared import (
     MECHANISMS,
     PASSWORD_LENGTH,
     Name,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_plan import WAIT, Around
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_primary import OnPrimary
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_secrets import merge
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._plan import WAIT, Around
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._primary import OnPrimary
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._scram import matches
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 WRITE_NEXT = "write_next"

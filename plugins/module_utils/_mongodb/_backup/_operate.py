@@ -15,28 +15,29 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_dump import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._dump import (
     SAY_EVERY,
     Reading,
     copy_oplog,
     dump,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_folder import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import (
     Damaged,
     Folder,
     rewrite_manifest,
     verify_files,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FAILED,
     OPLOG,
     Manifest,
     continuing,
     iso,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_plan import Around, Wish, plan
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_record import ANNOTATION, noted
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_scratch import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import Around, Wish, plan
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._record import ANNOTATION, noted
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._restore_work import Source
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._scratch import (
     Differs,
     Expected,
     Scratch,
@@ -44,7 +45,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_scr
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer, annotate
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore_work import Source
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
 
 

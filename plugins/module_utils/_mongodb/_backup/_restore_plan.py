@@ -11,7 +11,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import Manifest, Optime
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import Manifest, Optime
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import missing_secret
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot

@@ -17,11 +17,10 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_folder import OutFile
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import SCRATCH, Optime
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._bulk import BATCH, Bulk
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._oplog import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import BATCH, Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import OutFile
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import SCRATCH, Optime
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._oplog import (
     NOT_DATA,
     changes_catalog,
     dropped,
@@ -30,6 +29,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._oplog impo
     named_anew,
     touched,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError
 
 NAMESPACE_NOT_FOUND = 26
 # The cursor is gone, a capped collection overran the reader, it was renamed, a majority does not have it yet.

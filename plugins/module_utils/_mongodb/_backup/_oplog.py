@@ -16,7 +16,7 @@ import re
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import SCRATCH
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import SCRATCH
 
 Entry = t.Mapping[str, t.Any]
 

@@ -16,7 +16,7 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Client, CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair_state import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._repair._state import (
     Evidence,
     Heard,
     Optime,

@@ -21,7 +21,7 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     MANIFEST,
     MARK,
     PARTIAL,

@@ -12,7 +12,7 @@ import dataclasses
 import enum
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users_declared import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._declared import (
     ON_CREATE,
     Grants,
     Name,

@@ -24,19 +24,19 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness 
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _backup_source as source
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_dump import Reading
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup_format import (
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _source as source
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import BATCH, Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._dump import Reading
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     Manifest,
     Optime,
     add_content,
     content_text,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._bulk import BATCH, Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._oplog import is_data, split
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._restore_work import Source, Work
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Client, CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._oplog import is_data, split
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._restore_work import Source, Work
 from ansible_collections.stateful.kube.plugins.module_utils._storage import _probe_objects as probe
 from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_pods import remove
 
