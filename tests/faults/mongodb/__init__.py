@@ -16,6 +16,7 @@ from mongodb.partition import partition
 from mongodb.rolling import changes, primary_lost, restart, switchover
 from mongodb.scaling import grows, loses_members, shrinks
 from mongodb.scheduled_backup import scheduled_backup
+from mongodb.stale_addresses import stale_addresses
 from mongodb.tls import tls_raised
 from mongodb.two_runs import two_runs
 from mongodb.unresolvable import unresolvable
@@ -29,6 +30,9 @@ SCENARIOS = {
     4: Scenario("it grows from 1 to 9 members, and shrinks again", grows, in_short=False),
     5: Scenario("it shrinks while the primary is a member that leaves", shrinks),
     6: Scenario("it is to shrink while one member hangs, and while two do", loses_members, in_short=False),
+    7: Scenario(
+        "every pod comes back with an address that the configuration does not have", stale_addresses, in_short=False
+    ),
     8: Scenario("the primary is cut off from the others", partition, in_short=False),
     9: Scenario("the tool is killed, or loses its API server, between any two steps", interrupted),
     10: Scenario("a rolling change beside a member that lags, and one that never works", changes, in_short=False),
