@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import re
@@ -28,6 +27,7 @@ import time
 import typing as t
 
 import cluster
+import rivals
 import tree
 import ways
 import yaml
@@ -42,7 +42,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 
 FOLDER = tree.ROOT / "build" / "bench"
-VENV = tree.ROOT / "build" / "bench-venv"
+VENV = rivals.VENV
 RESULT = tree.ROOT / "build" / "bench.json"
 STARTED = time.monotonic()
 # Seconds. Twice what the slowest way took on a loaded machine with two processors.
@@ -365,26 +365,6 @@ def _environment(target: cluster.Target) -> dict[str, str]:
     }
 
 
-def install() -> None:
-    """The other collections, in a virtual environment of their own. Takes a minute the first time."""
-    wanted = (tree.ROOT / "requirements" / "bench.txt").read_bytes()
-    wanted += (tree.ROOT / "requirements" / "runtime.txt").read_bytes()
-    stamp = VENV / ".stamp"
-    digest = f"{sys.version_info[:2]} {hashlib.sha256(wanted).hexdigest()}"
-    if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
-        return
-    say("Making build/bench-venv with the package ansible (a minute, 700 MB).")
-    subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-    pip: list[t.Any] = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    try:
-        subprocess.run([*pip, "-r", tree.ROOT / "requirements" / "bench.txt"], check=True, stdin=subprocess.DEVNULL)
-    except subprocess.CalledProcessError as exc:
-        raise BenchFailed(
-            "The packages of requirements/bench.txt could not be installed: pip says why, above."
-        ) from exc
-    stamp.write_text(digest, encoding="utf-8")
-
-
 def say(text: str) -> None:
     print(f"[{time.monotonic() - STARTED:5.0f} s] {text}", flush=True)
 
@@ -539,7 +519,7 @@ def main() -> None:
     say(f"Cluster: {target.title}.")
     if not shutil.which("kubectl", path=target.environment["PATH"]):
         raise BenchFailed("kubectl is not on PATH: it is one of the ways that are compared. Install it.")
-    install()
+    rivals.install(say)
     os.environ.update(target.environment)
     with connect({}) as api:
         bench = Bench(target, api, chosen.quick, dict(chosen.e))
@@ -556,7 +536,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (cluster.NoCluster, BenchFailed, NoProxy, Failure, TimeoutError) as problem:
+    except (cluster.NoCluster, BenchFailed, rivals.NotInstalled, NoProxy, Failure, TimeoutError) as problem:
         sys.exit(f"\nmake bench: {problem}")
     except KeyboardInterrupt:
         sys.exit("\nInterrupted.")

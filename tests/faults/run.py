@@ -22,6 +22,7 @@ import typing as t
 
 import cluster
 import mongodb
+import side_by_side
 import storage
 import tree
 
@@ -31,7 +32,7 @@ from harness.lab import Lab
 from harness.trial import Trial
 from harness.verdict import Failed, Skipped
 
-APPLICATIONS = {"mongodb": mongodb.SCENARIOS, "storage": storage.SCENARIOS}
+APPLICATIONS = {"mongodb": mongodb.SCENARIOS, "side-by-side": side_by_side.SCENARIOS, "storage": storage.SCENARIOS}
 RESULTS = tree.ROOT / "build" / "faults.json"
 LOGS = tree.ROOT / "build" / "faults"
 
@@ -112,12 +113,12 @@ def examine(name: str, number: int, options: argparse.Namespace, target: cluster
 
 
 def close(results: list[dict[str, t.Any]]) -> int:
-    print(f"\n{'scenario':<11}{'verdict':<9}{'acknowledged':>13}{'lost':>6}{'longest gap':>13}")
+    print(f"\n{'scenario':<16}{'verdict':<9}{'acknowledged':>13}{'lost':>6}{'longest gap':>13}")
     for result in results:
         verdict = "skipped" if result["skipped"] else "ok" if result["passed"] else "FAILED"
         name = f"{result['app']} {result['scenario']}"
         print(
-            f"{name:<11}{verdict:<9}{result['acknowledged']:>13}{result['lost']:>6}{result['longest_gap_s']:>11.2f} s"
+            f"{name:<16}{verdict:<9}{result['acknowledged']:>13}{result['lost']:>6}{result['longest_gap_s']:>11.2f} s"
         )
     skipped = sum(bool(result["skipped"]) for result in results)
     failed = sum(not result["passed"] for result in results) - skipped

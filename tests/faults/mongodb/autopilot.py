@@ -14,7 +14,7 @@ import pymongo.errors
 from harness.proxy import Proxy
 from harness.trial import Trial
 from harness.verdict import Failed, check
-from mongodb.empty_disk import annotate, lose, wait_for_disk, wait_until_uninitialised
+from mongodb.empty_disk import alone_and_empty, annotate, lose, wait_for_disk, wait_until_uninitialised
 from mongodb.replica_set import NAME, PODS, SET_ID_ANNOTATION, Problem, ReplicaSet, pod_of
 
 # Seconds.
@@ -76,25 +76,14 @@ def loses(trial: Trial) -> None:
 
 def _alone(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
     """Only pod 0 can run, and its disk is empty; first the set id is recorded, then not even that."""
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "faults", "namespace": application.namespace},
-        "spec": {"hard": {"pods": "1"}},
-    }
-    trial.api.apply(quota, manager="faults")
     recorded = application.recorded()
-    trial.delete_pods(application.namespace, PODS[1:])
-    wait_for_disk(trial, application, lose(trial, application, PODS[:1]))
-    wait_until_uninitialised(application)
-    for annotation in (recorded, None):
-        annotate(trial, application, SET_ID_ANNOTATION, annotation)
-        time.sleep(UNTOUCHED)
-        check(not application.initialised(0), "Pod 0 was initiated although its peers could not be asked.")
+    with alone_and_empty(trial, application):
+        wait_until_uninitialised(application)
+        for annotation in (recorded, None):
+            annotate(trial, application, SET_ID_ANNOTATION, annotation)
+            time.sleep(UNTOUCHED)
+            check(not application.initialised(0), "Pod 0 was initiated although its peers could not be asked.")
     trial.note(f"pod 0 alone with an empty disk: nothing was initiated in {2 * UNTOUCHED} s")
-    trial.api.delete("v1", "ResourceQuota", "faults", application.namespace)
-    # The controller tries less and less often, and looks at once when its object changes.
-    annotate(trial, application, "faults.stateful.kube/look", "again")
 
 
 def _scale(trial: Trial, application: ReplicaSet, members: int) -> None:

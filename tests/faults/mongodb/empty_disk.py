@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 
@@ -50,6 +51,30 @@ def _peers_hold_the_set(trial: Trial, application: ReplicaSet, proxy: Proxy) -> 
 def _nobody_to_ask(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
     """Only pod 0 can run, and its disk is empty; first the set id is recorded, then not even that."""
     trial.say("now pod 0 loses its disk once more, and no other pod can start")
+    recorded = application.recorded()
+    with alone_and_empty(trial, application):
+        wait_until_uninitialised(application)
+        for annotation in (None,) if trial.options.short else (recorded, None):
+            annotate(trial, application, SET_ID_ANNOTATION, annotation)
+            proxy.watch()
+            run = trial.play(application, proxy, mongodb_wait_timeout=SHORT)
+            check(run.status, "The run ends well although no member of the set could be asked.")
+            _no_initiation(proxy)
+            check(not application.initialised(0), "Pod 0 was initiated although its peers could not be asked.")
+            check(
+                all(pod in run.message for pod in PODS[1:]),
+                f"The message does not name the members that nobody could ask: {run.message}",
+            )
+            known = "set id recorded" if annotation else "nothing recorded"
+            trial.note(f"peers stopped, {known}: no initiation, the run says: {run.message[:300]}")
+    trial.say("the other pods may start again")
+    trial.play(application, proxy).expect_success("The run after the peers came back")
+    _no_initiation(proxy)
+
+
+@contextlib.contextmanager
+def alone_and_empty(trial: Trial, application: ReplicaSet) -> t.Iterator[None]:
+    """Meanwhile pod 0 runs with an empty disk, and no other pod can start."""
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -57,30 +82,13 @@ def _nobody_to_ask(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
         "spec": {"hard": {"pods": "1"}},
     }
     trial.api.apply(quota, manager="faults")
-    recorded = application.recorded()
     trial.delete_pods(application.namespace, PODS[1:])
     claim = lose(trial, application, PODS[:1])
-    wait_for_disk(trial, application, claim)
-    wait_until_uninitialised(application)
-    for annotation in (None,) if trial.options.short else (recorded, None):
-        annotate(trial, application, SET_ID_ANNOTATION, annotation)
-        proxy.watch()
-        run = trial.play(application, proxy, mongodb_wait_timeout=SHORT)
-        check(run.status, "The run ends well although no member of the set could be asked.")
-        _no_initiation(proxy)
-        check(not application.initialised(0), "Pod 0 was initiated although its peers could not be asked.")
-        check(
-            all(pod in run.message for pod in PODS[1:]),
-            f"The message does not name the members that nobody could ask: {run.message}",
-        )
-        known = "set id recorded" if annotation else "nothing recorded"
-        trial.note(f"peers stopped, {known}: no initiation, the run says: {run.message[:300]}")
-    trial.say("the other pods may start again")
+    wait_for_disk(trial, application, claim, away=PODS[1:])
+    yield
     trial.api.delete("v1", "ResourceQuota", "faults", application.namespace)
     # The controller tries less and less often, and looks at once when its object changes.
     annotate(trial, application, "faults.stateful.kube/look", "again")
-    trial.play(application, proxy).expect_success("The run after the peers came back")
-    _no_initiation(proxy)
 
 
 def lose(trial: Trial, application: ReplicaSet, pods: t.Collection[str]) -> str:
@@ -96,8 +104,8 @@ def lose(trial: Trial, application: ReplicaSet, pods: t.Collection[str]) -> str:
     return uid
 
 
-def wait_for_disk(trial: Trial, application: ReplicaSet, before: str) -> None:
-    """Until pod 0 runs on another claim than the one that it lost."""
+def wait_for_disk(trial: Trial, application: ReplicaSet, before: str, away: t.Collection[str] = ()) -> None:
+    """Until pod 0 runs on another claim than the one that it lost; those that are away must not take its room."""
     until = time.monotonic() + 180
     while time.monotonic() < until:
         claim = trial.api.get("v1", "PersistentVolumeClaim", f"data-{PODS[0]}", application.namespace)
@@ -108,6 +116,8 @@ def wait_for_disk(trial: Trial, application: ReplicaSet, before: str) -> None:
         # A pod that was made before its old claim was gone refers to that, and waits for it for ever.
         if pod and claim and claim["metadata"].get("deletionTimestamp"):
             trial.delete_pods(application.namespace, PODS[:1])
+        if pod is None and away:
+            trial.delete_pods(application.namespace, away)
         time.sleep(0.5)
     raise Failed(f"{PODS[0]} does not come back with another disk.")
 

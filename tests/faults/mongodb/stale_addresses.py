@@ -135,7 +135,7 @@ def _versions(application: ReplicaSet) -> list[int]:
         while True:
             try:
                 with application.member(ordinal) as client:
-                    found.append(client["local"]["system.replset"].find_one({})["version"])
+                    found.append(int((client["local"]["system.replset"].find_one({}) or {"version": -1})["version"]))
                 break
             except Problem:
                 if time.monotonic() > until:
