@@ -9,6 +9,7 @@ from __future__ import annotations
 from harness.trial import Scenario
 from mongodb.autopilot import follows, loses
 from mongodb.empty_disk import empty_disk
+from mongodb.hanging import hangs
 from mongodb.interrupted import interrupted
 from mongodb.keyfile import keyfile_changed
 from mongodb.killed_operations import killed_operations
@@ -48,4 +49,5 @@ SCENARIOS = {
     34: Scenario(
         "a scheduled backup is killed, and the next one restored to a point in time", scheduled_backup, in_short=False
     ),
+    36: Scenario("a server hangs, and another one does not serve", hangs, in_short=False),
 }
