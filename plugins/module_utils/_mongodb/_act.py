@@ -35,6 +35,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._managed i
 CATCH_UP = 10
 STAY_OUT = 60
 STAND_BACK = 10
+# Seconds for which a member tries to be elected, less than the others stand back, and between two attempts.
+STANDS_FOR = 5.0
+STANDS_AGAIN = 0.2
 # Seconds that members may take to replicate from another one.
 FOLLOWS_WITHIN = 3.0
 
@@ -228,11 +231,26 @@ def _step_down(observer: Observer, step: Step, seen: Snapshot) -> None:
             client.command(
                 "replSetStepDown", STAY_OUT, secondaryCatchUpPeriodSecs=CATCH_UP, seconds=_client.CHANGE_TIMEOUT
             )
-        with contextlib.suppress(CommandError, NoAnswer, NotYet):
-            _link_client(observer, to, login=True).command("replSetStepUp")
+        _stand(observer, to)
     finally:
         for ordinal in others:
             _freeze(observer, ordinal, 0)
+
+
+def _stand(observer: Observer, ordinal: int) -> None:
+    """Let a member stand for election until it has won.
+
+    It loses where it lacks a write that another one has, which it gets a moment later. Nobody else stands meanwhile,
+    and without another attempt nobody would before the election timeout.
+    """
+    until = time.monotonic() + STANDS_FOR
+    while True:
+        with contextlib.suppress(CommandError, NoAnswer, NotYet):
+            _link_client(observer, ordinal, login=True).command("replSetStepUp")
+            return
+        if _has_become_primary(observer, ordinal) or time.monotonic() > until:
+            return
+        time.sleep(STANDS_AGAIN)
 
 
 def _follow(observer: Observer, ordinals: t.Sequence[int], host: str) -> None:

@@ -359,6 +359,34 @@ def test_the_one_that_is_to_take_over_is_alone_and_followed(server: dict[str, t.
     ]
 
 
+def test_a_lost_election_is_tried_again_while_the_others_stand_back(
+    server: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_act, "STANDS_AGAIN", 0.0)
+    lost = [CommandError(125, "Election failed."), NoAnswer("it is busy")]
+    usual = stepping_down({"ok": 1})
+
+    def replies(login: bool, name: str, value: t.Any) -> t.Any:
+        if name == "replSetStepUp":
+            return lost.pop(0) if lost else {"ok": 1}
+        # The old primary is asked first; after that nobody is one.
+        stepped_down = ("replSetStepDown", _act.STAY_OUT) in commands(server)
+        return {"isWritablePrimary": not stepped_down} if name == "hello" else usual(login, name, value)
+
+    server["replies"] = replies
+    step_down(server)
+    assert commands(server)[-4:] == [("replSetStepUp", 1)] * 3 + [("replSetFreeze", 0)]
+
+
+def test_who_is_elected_already_stands_no_more(server: dict[str, t.Any]) -> None:
+    usual = stepping_down({"ok": 1})
+    server["replies"] = lambda login, name, value: (
+        CommandError(125, "Election failed.") if name == "replSetStepUp" else usual(login, name, value)
+    )
+    step_down(server)
+    assert commands(server).count(("replSetStepUp", 1)) == 1
+
+
 def test_nobody_is_left_frozen_by_a_primary_that_stays(server: dict[str, t.Any]) -> None:
     server["replies"] = stepping_down(CommandError(_client.EXCEEDED_TIME_LIMIT, "nobody has caught up"))
     with pytest.raises(NotYet, match="nobody has caught up"):
