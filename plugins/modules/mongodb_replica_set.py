@@ -50,6 +50,14 @@ options:
     type: str
     choices: [retain, delete]
     default: retain
+  authentication:
+    description:
+      - What the members are started with. With V(disabled) no root user is made, and O(root_secret) need not exist.
+        With V(transition) and V(required) a set that has none gets it, before any pod is replaced.
+      - M(stateful.kube.mongodb_authentication) tells from which of them one comes to which.
+    type: str
+    choices: [disabled, transition, required]
+    default: required
   replace_pods:
     description:
       - Replace pods of an older revision of the StatefulSet. With V(false) they stay as they are, with a warning.
@@ -287,6 +295,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import SETTINGS, Target, desired_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._replica_set import ReplicaSet
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import AUTHENTICATION, REQUIRED
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
 
@@ -316,6 +325,7 @@ SPECIFICATION = {
             "options": {name: {"type": "bool" if name == "chaining_allowed" else "int"} for name in SETTINGS},
         },
         "claims_when_scaled": {"type": "str", "choices": ["retain", "delete"], "default": "retain"},
+        "authentication": {"type": "str", "choices": list(AUTHENTICATION), "default": REQUIRED},
         "replace_pods": {"type": "bool", "default": True},
         "template_changes": {"type": "bool", "default": False},
         "lag_limit": {"type": "int", "default": 10},

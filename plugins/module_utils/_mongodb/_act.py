@@ -92,7 +92,7 @@ def _initiate(observer: Observer, step: Step, _seen: Snapshot) -> None:
             raise
 
 
-def _create_user(observer: Observer, step: Step, _seen: Snapshot) -> None:
+def _create_user(observer: Observer, step: Step, seen: Snapshot) -> None:
     ordinal: int = step.data["ordinal"]
     credentials = observer.credentials
     try:
@@ -107,6 +107,12 @@ def _create_user(observer: Observer, step: Step, _seen: Snapshot) -> None:
         # Somebody else made it, or has just made it and ended the localhost exception: the login will tell.
         if error.code not in (_client.USER_EXISTS, _client.UNAUTHORIZED):
             raise
+        if error.code == _client.USER_EXISTS and seen.answer(ordinal).open and not observer.links[ordinal].lets_in():
+            raise Failure(
+                f"{step.target} has a user {credentials.username} already, with another password than the one in "
+                f"Secret {observer.target.namespace}/{observer.target.root_secret} (root_secret). Put the right "
+                "password into the Secret, or name another user there, and run again."
+            ) from error
     for link in observer.links.values():
         link.expect_login()
 
@@ -144,6 +150,15 @@ def _change(observer: Observer, step: Step, seen: Snapshot) -> None:
         member = next(member for member in document["members"] if member["host"] == step.data["host"])
         member.pop("slaveDelay", None)
         member.update(member_fields(step.data["options"]))
+
+    _reconfigure(observer, step, seen, edit)
+
+
+def _rename(observer: Observer, step: Step, seen: Snapshot) -> None:
+    def edit(document: dict[str, t.Any]) -> None:
+        for member in document["members"]:
+            if member["host"] == step.data["host"]:
+                member["host"] = step.data["to"]
 
     _reconfigure(observer, step, seen, edit)
 
@@ -395,6 +410,7 @@ _ACTS: t.Mapping[str, t.Callable[[Observer, Step, Snapshot], None]] = {
     steps.CHANGE: _change,
     steps.SETTINGS: _settings,
     steps.HORIZONS: _horizons,
+    steps.RENAME: _rename,
     steps.FEATURE_VERSION: _feature_version,
     steps.REMOVE: _remove,
     steps.STEP_DOWN: _step_down,

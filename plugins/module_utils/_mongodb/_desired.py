@@ -119,6 +119,8 @@ class Desired:
     feature_version: str = ""
     #: whether the claims of members that left are deleted
     delete_claims: bool = False
+    #: whether there is to be a root user: a set without authentication needs none
+    root: bool = True
 
     def member(self, ordinal: int) -> MemberOptions:
         return self.options.get(ordinal, MemberOptions())
@@ -175,6 +177,7 @@ def desired_of(params: t.Mapping[str, t.Any]) -> Desired:
         params["template_changes"],
         _feature_version(params["feature_compatibility_version"]),
         params["claims_when_scaled"] == "delete",
+        params["authentication"] != "disabled",
     )
     _check_votes(desired)
     return desired

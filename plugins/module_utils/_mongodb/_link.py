@@ -26,12 +26,14 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client imp
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     BELIEVED_AFTER,
     PRIMARY,
+    REQUIRED,
     SECONDARY,
     Answer,
     Config,
     Kind,
     MemberConfig,
     MemberStatus,
+    authentication_of,
 )
 
 
@@ -48,6 +50,8 @@ class Link:
         # Each way in is a connection of its own: the one that is likelier to be let in is tried first.
         self._login_first = login_first
         self._server = ""
+        # It runs without authentication and does not know the root user: whoever logs in elsewhere is nobody here.
+        self._open = False
         # Which process said 'not initialised', and since when.
         self._process: t.Any = None
         self._since = 0.0
@@ -61,7 +65,22 @@ class Link:
         """The root user was made just now."""
         self._login_first = True
 
+    def lets_in(self) -> bool:
+        """Whether it knows the root user by the password of the Secret."""
+        self._open = False
+        return self._logged_in(False) is not None
+
+    def authentication(self) -> str:
+        """What this mongod does about it, by its own arguments, which it shows to nobody where a login is required."""
+        try:
+            return authentication_of(self.client(login=False).command("getCmdLineOpts").get("parsed") or {})
+        except CommandError as error:
+            if error.code == _client.UNAUTHORIZED:
+                return REQUIRED
+            raise
+
     def client(self, login: bool) -> Client:
+        login = login and not self._open
         if login not in self._clients:
             self._clients[login] = Client(self._tunnel.path, self._passwords[0] if login and self._passwords else None)
         return self._clients[login]
@@ -76,9 +95,14 @@ class Link:
         last = (self._as_nobody, self._logged_in)
         ways = (self._logged_in, *last) if self._login_first else last
         try:
+            self._open = False
             for way in ways:
                 found = way(new_disk)
+                if found and found.open and self._passwords:
+                    # Anybody is let in, and the root user may be there all the same.
+                    found = self._logged_in(new_disk) or found
                 if found:
+                    self._open = found.open
                     # A member that serves and has no user is about to get one, or needs none.
                     self._login_first = found.kind is Kind.MEMBER or found.state in (PRIMARY, SECONDARY)
                     return self._with_certificate(found)
@@ -137,7 +161,14 @@ class Link:
             if error.code == _client.UNAUTHORIZED:
                 return None
             return self._without_status(client, error, new_disk)
-        return _answer(Kind.NO_USER, status, None, _writable(client, status))
+        config = _config_of(client)
+        if config is None:
+            return _answer(Kind.NO_USER, status, None, _writable(client, status))
+        # The localhost exception goes not that far: this one runs without authentication, or does not insist on it.
+        answer = _answer(Kind.MEMBER, status, config, _writable(client, status))
+        return dataclasses.replace(
+            answer, version=self._version(client), feature_version=_feature_version(client, answer), open=True
+        )
 
     def _without_status(self, client: Client, error: CommandError, new_disk: bool) -> Answer:
         if error.code == _client.NOT_YET_INITIALIZED:
@@ -189,6 +220,7 @@ def _answer(kind: Kind, status: t.Mapping[str, t.Any], config: t.Optional[Config
         voting=status.get("votingMembersCount", config.voters if config else 0),
         term=status.get("term", 0),
         writable=writable,
+        me=next((str(m.get("name", "")) for m in status.get("members", ()) if m.get("self")), ""),
     )
 
 

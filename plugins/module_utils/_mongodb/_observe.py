@@ -42,6 +42,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note impor
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import Hello, Note, recalled
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import NEXT, others
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
+    DISABLED,
+    REQUIRED,
+    TRANSITION,
     Answer,
     Kind,
     Pod,
@@ -371,7 +374,23 @@ def _stateful_set(obj: Object) -> StatefulSet:
         tls_secret=tls_secret(template),
         keyfile=((template.get("metadata") or {}).get("annotations") or {}).get(KEYFILE, ""),
         owed=handed_back(obj, holding=False) is not None,
+        authentication=_authentication(template),
     )
+
+
+def _authentication(template: Object) -> str:
+    """By the arguments of the container that starts mongod by its own name; a script may do anything."""
+    for container in (template.get("spec") or {}).get("containers") or ():
+        words = [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
+        if words[:1] == ["mongod"]:
+            names = {word.lstrip("-").partition("=")[0] for word in words if word.startswith("--")}
+            if "transitionToAuth" in names:
+                return TRANSITION
+            if names & {"keyFile", "clusterAuthMode", "auth"}:
+                return REQUIRED
+            # A file may say more than the arguments do; that of TLS does not.
+            return "" if "config" in names and not tls_secret(template) else DISABLED
+    return ""
 
 
 def _image(template: Object) -> str:

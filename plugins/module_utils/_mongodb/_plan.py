@@ -48,7 +48,7 @@ def waiting_for(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[
             f"the StatefulSet {target.name} has {found.replicas} replicas and members is {desired.members}: give it "
             "the replicas first"
         )
-    if not seen.secret:
+    if desired.root and not seen.secret:
         return f"there is no Secret {target.root_secret} in namespace {target.namespace} (root_secret)"
     return None
 
@@ -88,7 +88,8 @@ class _Planner:
                 data={"ordinal": 0, "host": host, "options": first, "settings": settings},
             )
         )
-        steps += [self._create_user(0), self._record(self.target.pod(0), "")]
+        steps += [self._create_user(0)] if self.desired.root else []
+        steps.append(self._record(self.target.pod(0), ""))
         return steps + Members(self.view, {0: first}).steps(self.desired.settings) + self._end()
 
     def _witnesses(self) -> t.Sequence[int]:
@@ -135,6 +136,9 @@ class _Planner:
         if config is None:
             return [self.view.wait(f"wait until {self.target.pod(primary)} reports its configuration")]
         steps = []
+        if answer.open and self.desired.root:
+            # Before any pod is replaced by one that could ask for a login.
+            steps.append(self._create_user(primary))
         if not self.seen.recorded:
             steps.append(self._record(self.target.pod(primary), config.set_id))
         return steps + self._later(config, before)

@@ -21,6 +21,20 @@ ARBITER = "ARBITER"
 BELIEVED_AFTER = 10.0
 
 
+# What a mongod does about logins, each understood by its neighbours alone: without a key file it knows no member of a
+# set that has one, but in between members and clients come in with a login and without.
+DISABLED, TRANSITION, REQUIRED = AUTHENTICATION = ("disabled", "transition", "required")
+
+
+def authentication_of(parsed: t.Mapping[str, t.Any]) -> str:
+    """Which of them these arguments of a mongod mean, as it shows them parsed."""
+    security = parsed.get("security") or {}
+    if security.get("transitionToAuth"):
+        return TRANSITION
+    has = security.get("keyFile") or security.get("clusterAuthMode") or security.get("authorization") == "enabled"
+    return REQUIRED if has else DISABLED
+
+
 class Kind(enum.Enum):
     """What a pod's mongod said of itself. No answer is an answer of its own, never 'not initialised'."""
 
@@ -133,6 +147,10 @@ class Answer:
     certificate: t.Optional[tuple[float, float]] = None
     #: 'not initialised' is believed only when the disk is new, or after it was said for a while
     settled: bool = True
+    #: it lets anybody do anything, and does not know the root user of the Secret
+    open: bool = False
+    #: the name in the configuration under which it finds itself
+    me: str = ""
 
     @property
     def set_id(self) -> str:
@@ -194,6 +212,8 @@ class StatefulSet:
     tls_secret: str = ""
     #: which content of the key file's Secret its pods are to have, where that was ever changed
     keyfile: str = ""
+    #: what its mongod are started with (disabled, transition, required); empty where their arguments do not tell
+    authentication: str = ""
     #: whether this operation still manages the number of replicas, which somebody else has declared
     owed: bool = False
 

@@ -65,6 +65,35 @@ def handed_back(live: Object, holding: bool, declared: bool = False) -> t.Option
     return entries
 
 
+def others(live: Object, manager: str) -> tuple[str, ...]:
+    """Who else has declared fields of this object, or written them."""
+    entries = live["metadata"].get("managedFields") or []
+    return tuple(sorted({entry["manager"] for entry in entries if _foreign(entry, manager)}))
+
+
+def taken_over(live: Object, manager: str) -> list[Object]:
+    """The managedFields with everything that others manage as if ``manager`` had applied it.
+
+    Its next declaration may then change these fields, and takes away those that it does not name. Status belongs to
+    whoever writes it, and so does what this collection writes besides declarations.
+    """
+    entries: list[Object] = copy.deepcopy(live["metadata"].get("managedFields") or [])
+    foreign = [entry for entry in entries if _foreign(entry, manager)]
+    mine = next((e for e in entries if e.get("manager") == manager and e.get("operation") == "Apply"), None)
+    if mine is None:
+        mine = {"manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {}}
+        mine["apiVersion"] = live["apiVersion"]
+        entries.append(mine)
+    paths = {path for entry in (mine, *foreign) for path in _paths(entry.get("fieldsV1") or {})}
+    mine["fieldsV1"] = _tree(paths)
+    return [entry for entry in entries if entry not in foreign]
+
+
+def _foreign(entry: Object, manager: str) -> bool:
+    name = str(entry.get("manager") or "")
+    return not entry.get("subresource") and name != manager and not name.startswith(f"{manager}-")
+
+
 def declarer(live: Object) -> t.Optional[str]:
     """The manager that applied the template, if any did."""
     owner = _declarer(live["metadata"].get("managedFields") or [])

@@ -1,0 +1,223 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""What the role would have to be told so that it declares what there is, and what it makes otherwise all the same. Pure.
+
+The variables are those that can never change in the life of a StatefulSet, and those whose default would surprise: the
+others are a matter of taste, and the next run's own diff tells of them.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import Difference
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._members import options_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import DISABLED, Config, MemberConfig
+
+Object = t.Mapping[str, t.Any]
+
+# What the role says itself, with a value or without.
+_VALUED = ("replSet", "port", "dbpath", "keyFile", "bind_ip", "clusterAuthMode", "config", "f")
+_PLAIN = ("bind_ip_all", "auth", "transitionToAuth", "noauth", "smallfiles", "noprealloc")
+STANDARD = ("app.kubernetes.io/name", "app.kubernetes.io/instance")
+
+
+def container_of(template: Object) -> Object:
+    """The container that mongod runs in: the one that says so, else the first."""
+    containers = (template.get("spec") or {}).get("containers") or [{}]
+    named = [one for one in containers if words_of(one)[:1] == ["mongod"] or "mongo" in str(one.get("image", ""))]
+    return t.cast(Object, (named or containers)[0])
+
+
+def words_of(container: Object) -> list[str]:
+    return [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
+
+
+def arguments_of(words: t.Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """What mongod is started with: the arguments that the role has variables for, and all others."""
+    known: dict[str, str] = {}
+    others: list[str] = []
+    rest = list(words[1:])
+    while rest:
+        word = rest.pop(0)
+        name, sign, value = word.lstrip("-").partition("=")
+        follows = not sign and bool(rest) and not rest[0].startswith("-")
+        if name in _PLAIN:
+            known[name] = ""
+        elif name in _VALUED:
+            known[name] = value or (rest.pop(0) if follows else "")
+        else:
+            others += [word, rest.pop(0)] if follows else [word]
+    return known, others
+
+
+def variables(
+    target: Target, stateful_set: Object, config: t.Optional[Config], hosts: t.Mapping[str, int], mode: str
+) -> dict[str, t.Any]:
+    """``hosts``: which pod each member of the configuration is in."""
+    spec = stateful_set["spec"]
+    template, container = spec["template"], container_of(spec["template"])
+    known, others = arguments_of(words_of(container)) if words_of(container)[:1] == ["mongod"] else ({}, [])
+    found: dict[str, t.Any] = {
+        "mongodb_name": target.name,
+        "mongodb_namespace": target.namespace,
+        "mongodb_members": spec.get("replicas", 1),
+        "mongodb_image": container.get("image", ""),
+    }
+    if config and config.set_name != target.name:
+        found["mongodb_replica_set"] = config.set_name
+    if spec.get("serviceName") and spec["serviceName"] != target.name:
+        found["mongodb_service"] = spec["serviceName"]
+    selector = (spec.get("selector") or {}).get("matchLabels") or {}
+    if selector != dict(zip(STANDARD, ("mongodb", target.name))):
+        found["mongodb_selector"] = dict(selector)
+    if target.port != 27017:
+        found["mongodb_port"] = target.port
+    if target.cluster_domain != "cluster.local":
+        found["mongodb_cluster_domain"] = target.cluster_domain
+    if spec.get("podManagementPolicy", "OrderedReady") != "Parallel":
+        found["mongodb_pod_management_policy"] = "OrderedReady"
+    found.update(_storage(spec, container, known.get("dbpath") or "/data/db"))
+    if mode and mode != "required":
+        found["mongodb_authentication"] = mode
+    if others:
+        found["mongodb_extra_args"] = others
+    for field, name in (("runAsUser", "mongodb_run_as_user"), ("fsGroup", "mongodb_fs_group")):
+        value = ((template.get("spec") or {}).get("securityContext") or {}).get(field)
+        if value is not None and value != 999:
+            found[name] = str(value)
+    if container.get("resources"):
+        found["mongodb_resources"] = dict(container["resources"])
+    options = _member_options(config, hosts)
+    if options:
+        found["mongodb_member_options"] = options
+    # The role's own would shut out clients that do not have its label.
+    found["mongodb_network_policy"] = False
+    return found
+
+
+def _storage(spec: Object, container: Object, path: str) -> dict[str, t.Any]:
+    mounts = {str(mount["mountPath"]).rstrip("/"): mount for mount in container.get("volumeMounts") or ()}
+    path = path.rstrip("/")
+    at = max((one for one in mounts if path == one or path.startswith(f"{one}/")), key=len, default=None)
+    if at is None and len(spec.get("volumeClaimTemplates") or ()) == 1:
+        # A script may start it anywhere: the only claim is the one.
+        name = spec["volumeClaimTemplates"][0]["metadata"]["name"]
+        at = next((one for one, mount in mounts.items() if mount["name"] == name), None)
+        path = at or path
+    if at is None:
+        return {"mongodb_storage_class": "none"}
+    mount = mounts[at]
+    claim = next((c for c in spec.get("volumeClaimTemplates") or () if c["metadata"]["name"] == mount["name"]), None)
+    if claim is None:
+        return {"mongodb_storage_class": "none"}
+    found: dict[str, t.Any] = {
+        "mongodb_storage_size": ((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", "")
+    }
+    if claim["metadata"]["name"] != "data":
+        found["mongodb_claim_name"] = claim["metadata"]["name"]
+    if "storageClassName" in claim["spec"]:
+        found["mongodb_storage_class"] = claim["spec"]["storageClassName"] or "-"
+    below = "/".join(part for part in (mount.get("subPath") or "", path[len(at) :].strip("/")) if part)
+    if below:
+        found["mongodb_data_sub_path"] = below
+    return found
+
+
+def _member_options(config: t.Optional[Config], hosts: t.Mapping[str, int]) -> list[dict[str, t.Any]]:
+    plain, told = options_of(MemberConfig(0, "")), []
+    for member in config.members if config else ():
+        options = options_of(member)
+        different = {
+            name: dict(value) if name == "tags" else value
+            for name in options.differs_from(MemberConfig(0, ""))
+            if (value := getattr(options, name)) != getattr(plain, name)
+        }
+        if different and member.host in hosts:
+            told.append({"ordinal": hosts[member.host], **different})
+    return sorted(told, key=lambda one: t.cast(int, one["ordinal"]))
+
+
+def differences(
+    target: Target,
+    stateful_set: Object,
+    service: t.Optional[Object],
+    config: t.Optional[Config],
+    stable: t.Mapping[str, str],
+    mode: str,
+    secrets: t.Collection[str],
+) -> tuple[Difference, ...]:
+    """``stable``: the stable names of members that are in the configuration under other ones."""
+    spec = stateful_set["spec"]
+    template = spec["template"]
+    container = container_of(template)
+    told: list[Difference] = []
+
+    def tell(what: str, found: object, how: str) -> None:
+        told.append(Difference(what, str(found), how))
+
+    for member in config.members if config else ():
+        if member.host in stable:
+            tell("name of a member", member.host, f"reconfigured by the adoption, to {stable[member.host]}")
+    if (spec.get("updateStrategy") or {}).get("type", "RollingUpdate") != "OnDelete":
+        tell("updateStrategy", "RollingUpdate", "becomes OnDelete by the adoption; no pod restarts")
+    if spec.get("serviceName") != target.name:
+        tell("serviceName", spec.get("serviceName"), "can never change: kept by mongodb_service")
+    selector = (spec.get("selector") or {}).get("matchLabels") or {}
+    if selector != dict(zip(STANDARD, ("mongodb", target.name))):
+        told.append(Difference("selector", _pairs(selector), "can never change: kept by mongodb_selector"))
+    for claim in spec.get("volumeClaimTemplates") or ():
+        name, metadata = claim["metadata"]["name"], claim["metadata"]
+        if name != "data":
+            tell("claim template", name, "can never change: kept by mongodb_claim_name")
+        if metadata.get("labels") or metadata.get("annotations"):
+            tell(
+                f"labels or annotations of claim template {name}",
+                _pairs({**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}),
+                "can never change, and the role declares none: make the StatefulSet again without its pods (kubectl "
+                "delete --cascade=orphan, then create it without them) before the next run",
+            )
+    if len(spec.get("volumeClaimTemplates") or ()) > 1:
+        tell(
+            "claim templates",
+            ", ".join(claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]),
+            "the role declares one: the others are refused by the next run",
+        )
+    if service is None:
+        tell("headless Service", "none", "made by the next run")
+    elif (service["spec"].get("clusterIP") or "") != "None":
+        what = "is not headless, so names of pods do not resolve, and clusterIP never changes: make it again, headless"
+        tell(f"Service {service['metadata']['name']}", service["spec"].get("clusterIP"), what)
+    elif not service["spec"].get("publishNotReadyAddresses"):
+        tell("publishNotReadyAddresses", "false", "becomes true in place by the next run")
+    if container.get("name") != "mongodb":
+        tell("container", container.get("name"), "becomes mongodb: a rolling change, by the next run")
+    if len((template.get("spec") or {}).get("containers") or ()) > 1:
+        others = [one["name"] for one in template["spec"]["containers"] if one is not container]
+        tell("other containers", ", ".join(others), "taken out: a rolling change, by the next run")
+    if not container.get("readinessProbe"):
+        tell("probes", "none", "startup, readiness and liveness are asked for: a rolling change, by the next run")
+    context = (template.get("spec") or {}).get("securityContext") or {}
+    if not context.get("runAsNonRoot"):
+        user = context.get("runAsUser", "whatever the image says")
+        tell("user", user, "not root, and no privileges: a rolling change, by the next run. Data of root stay root's")
+    if mode == DISABLED:
+        tell(
+            "authentication",
+            "disabled",
+            "stays by mongodb_authentication; to require it, declare transition and then required: two rolling changes",
+        )
+    elif mode:
+        for name in (f"{target.name}-keyfile", target.root_secret):
+            if name not in secrets:
+                tell(f"Secret {name}", "none", "make it from what the members have now: the next run needs it")
+    return tuple(told)
+
+
+def _pairs(labels: t.Mapping[str, t.Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in labels.items())

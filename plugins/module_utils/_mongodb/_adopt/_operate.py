@@ -1,0 +1,183 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""Adoption: looks at the objects and the members, and takes the steps of the plan."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import FIELD_MANAGER
+from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import act
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt import _plan as planner
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._declare import differences, variables
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._report import facts
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import (
+    CLAIM,
+    MANAGED_BY,
+    SERVICE,
+    SET,
+    Found,
+    Thing,
+    Wish,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import SET_ID_ANNOTATION, Observer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Kind, Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import others, taken_over
+
+Object = dict[str, t.Any]
+API = {SET: "apps/v1", SERVICE: "v1", CLAIM: "v1"}
+
+
+class Adoption(Conversation[Found]):
+    def __init__(self, observer: Observer, wish: Wish, wait_timeout: float) -> None:
+        super().__init__(observer, wait_timeout)
+        self._wish = wish
+        self._cluster = observer.cluster
+
+    # Looking
+
+    def observe(self) -> Found:
+        target, cluster = self._target, self._cluster
+        seen = self._observer.observe()
+        if seen.stateful_set is None:
+            return Found(seen)
+        service_name = target.service or seen.stateful_set.service
+        names = [claim for ordinal in seen.pods for claim in seen.claims.get(ordinal, ())]
+        with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
+            asked = [
+                pool.submit(cluster.get, API[kind], kind, name, target.namespace)
+                for kind, name in ((SET, target.name), (SERVICE, service_name), *((CLAIM, name) for name in names))
+                if name
+            ]
+            secrets = [
+                pool.submit(cluster.get, "v1", "Secret", name, target.namespace)
+                for name in (f"{target.name}-keyfile", target.root_secret)
+            ]
+            found = [one for future in asked if (one := future.result())]
+            there = [one["metadata"]["name"] for future in secrets if (one := future.result())]
+        raw_set = next((one for one in found if one["kind"] == SET), None)
+        if raw_set is None:
+            return Found(seen)
+        raw_service = next((one for one in found if one["kind"] == SERVICE), None)
+        modes = self._modes(seen)
+        first = Found(
+            seen,
+            _thing(raw_set),
+            _thing(raw_service) if raw_service else None,
+            tuple(_thing(one) for one in found if one["kind"] == CLAIM),
+            (raw_set["spec"].get("updateStrategy") or {}).get("type") == "OnDelete",
+            modes,
+        )
+        return self._with_report(first, raw_set, raw_service, there)
+
+    def _with_report(self, found: Found, raw: Object, service: t.Optional[Object], secrets: t.Sequence[str]) -> Found:
+        target, config = self._target, found.snapshot.config
+        hosts = {
+            member.host: o for member in (config.members if config else ()) if (o := found.pod_of(member)) is not None
+        }
+        told = set(found.authentication.values())
+        mode = told.pop() if len(told) == 1 else ""
+        stable = {member.host: host for _ordinal, member, host in found.misnamed(target)}
+        return Found(
+            found.snapshot,
+            found.stateful_set,
+            found.service,
+            found.claims,
+            found.on_delete,
+            found.authentication,
+            variables(target, raw, config, hosts, mode),
+            differences(target, raw, service, config, stable, mode, secrets),
+        )
+
+    def _modes(self, seen: Snapshot) -> dict[int, str]:
+        modes = {}
+        for ordinal, answer in seen.answers.items():
+            link = self._observer.links.get(ordinal)
+            if link is None or answer.kind is Kind.UNREACHABLE:
+                continue
+            try:
+                modes[ordinal] = link.authentication()
+            except (NoAnswer, CommandError):
+                modes[ordinal] = ""
+        return modes
+
+    # Deciding and acting
+
+    def plan(self, observed: Found) -> t.Union[Plan, Refusal]:
+        return planner.plan(self._target, self._wish, observed)
+
+    def act(self, steps: t.Sequence[Step], observed: Found) -> None:
+        for step in steps:
+            if step.action == planner.MARK:
+                self._patch(step, self._marked(step.data["thing"], observed))
+            elif step.action == planner.TAKE_OVER:
+                self._take_over(step)
+            else:
+                act(self._observer, step, observed.snapshot)
+        self.acted()
+
+    def _marked(self, thing: Thing, found: Found) -> Object:
+        labels: dict[str, t.Any] = planner.labels_of(self._target)
+        annotations: dict[str, t.Any] = {}
+        patch: Object = {"metadata": {"labels": labels, "annotations": annotations}}
+        if thing.kind == CLAIM:
+            # Data that somebody else has made: it is known by its labels, and nobody declares it.
+            del labels[MANAGED_BY]
+            return patch
+        if thing.helm:
+            annotations[planner.KEEP] = "keep"
+        if thing.kind == SET:
+            config = found.snapshot.config
+            annotations["stateful.kube/replica-set"] = config.set_name if config else ""
+            annotations["stateful.kube/root-secret"] = self._target.root_secret
+            if not found.snapshot.recorded:
+                annotations[SET_ID_ANNOTATION] = found.set_ids[0]
+            patch["spec"] = {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}
+        return patch
+
+    def _patch(self, step: Step, patch: Object) -> None:
+        thing: Thing = step.data["thing"]
+        patch["metadata"].update(uid=thing.uid, resourceVersion=thing.resource_version)
+        try:
+            self._cluster.merge(API[thing.kind], thing.kind, thing.name, self._target.namespace, patch)
+        except ApiError as error:
+            if not (error.conflict or error.not_found):
+                raise
+            raise NotYet(f"{thing} changed meanwhile; next: {step.sentence}") from error
+        finally:
+            self._observer.forget_objects()
+
+    def _take_over(self, step: Step) -> None:
+        thing: Thing = step.data["thing"]
+        live = self._cluster.get(API[thing.kind], thing.kind, thing.name, self._target.namespace)
+        if live is None or live["metadata"]["resourceVersion"] != thing.resource_version:
+            raise NotYet(f"{thing} changed meanwhile; next: {step.sentence}")
+        self._patch(step, {"metadata": {"managedFields": taken_over(live, FIELD_MANAGER)}})
+
+    def facts(self, observed: Found) -> dict[str, t.Any]:
+        return facts(self._target, observed, self._wish)
+
+
+def _thing(live: Object) -> Thing:
+    metadata = live["metadata"]
+    owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
+    return Thing(
+        live["kind"],
+        metadata["name"],
+        metadata.get("uid", ""),
+        metadata.get("resourceVersion", ""),
+        metadata.get("labels") or {},
+        metadata.get("annotations") or {},
+        f"{owner['kind']} {owner['name']}" if owner else "",
+        others(live, FIELD_MANAGER),
+    )
