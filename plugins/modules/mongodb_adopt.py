@@ -50,6 +50,12 @@ options:
         be upgraded by Helm again.
     type: bool
     default: false
+  sidecar_stopped:
+    description:
+      - Say that a container mongo-k8s-sidecar in the pods does nothing any more. As long as it may list pods it forces
+        the names that it knows back, so members are not renamed beside it.
+    type: bool
+    default: false
   wait_timeout:
     description: Seconds that the wait for any one step may take.
     type: int
@@ -122,14 +128,14 @@ state:
       returned: always
     members:
       description:
-        - One entry for each pod, with C(pod), C(id), C(host), C(state), C(behind_seconds), C(newest_write) (seconds since
-          the epoch), C(authentication), C(tls) (by a Secret of M(stateful.kube.mongodb_tls)) and C(set_id).
+        - One entry for each pod, with C(pod), C(id), C(host), C(state), C(behind_seconds), C(newest_write) in seconds
+          since the epoch, C(authentication), C(tls) (by a Secret of M(stateful.kube.mongodb_tls)), and C(set_id).
       type: list
       elements: dict
       returned: always
     differences:
       description:
-        - What is otherwise than the role declares it, as C(what), C(found) and C(how) (what becomes of it, and by what).
+        - What is otherwise than the role declares it, as C(what), C(found) and C(how) (what becomes of it).
       type: list
       elements: dict
       returned: always
@@ -176,6 +182,7 @@ SPECIFICATION = {
         "accept": {"type": "str"},
         "rename_members": {"type": "bool", "default": True},
         "from_helm": {"type": "bool", "default": False},
+        "sidecar_stopped": {"type": "bool", "default": False},
     },
     "supports_check_mode": True,
 }
@@ -185,7 +192,7 @@ def run(task: Task) -> dict[str, t.Any]:
     params = task.params
     with connect(params, task.warn) as cluster:
         target = Target.of(params, cluster.namespace)
-        wish = Wish(params["accept"] or "", params["rename_members"], params["from_helm"])
+        wish = Wish(params["accept"] or "", params["rename_members"], params["from_helm"], params["sidecar_stopped"])
         with Observer(cluster, target) as observer:
             return carry_out(Adoption(observer, wish, params["wait_timeout"]), task)
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from harness.trial import Scenario
+from mongodb.authentication import authenticated
 from mongodb.autopilot import follows, loses
 from mongodb.empty_disk import empty_disk
 from mongodb.hanging import hangs
@@ -49,5 +50,6 @@ SCENARIOS = {
     34: Scenario(
         "a scheduled backup is killed, and the next one restored to a point in time", scheduled_backup, in_short=False
     ),
+    35: Scenario("a set that is written to comes to require a login", authenticated, in_short=False),
     36: Scenario("a server hangs, and another one does not serve", hangs, in_short=False),
 }

@@ -4,7 +4,7 @@
 
 # This file is private to the collection: no promise is made to others who import it.
 
-"""What the role would have to be told so that it declares what there is, and what it makes otherwise all the same. Pure.
+"""What the role has to be told so that it declares what there is, and what it makes otherwise all the same. Pure.
 
 The variables are those that can never change in the life of a StatefulSet, and those whose default would surprise: the
 others are a matter of taste, and the next run's own diff tells of them.
@@ -24,7 +24,11 @@ Object = t.Mapping[str, t.Any]
 # What the role says itself, with a value or without.
 _VALUED = ("replSet", "port", "dbpath", "keyFile", "bind_ip", "clusterAuthMode", "config", "f")
 _PLAIN = ("bind_ip_all", "auth", "transitionToAuth", "noauth", "smallfiles", "noprealloc")
-STANDARD = ("app.kubernetes.io/name", "app.kubernetes.io/instance")
+
+
+def _standard(target: Target) -> dict[str, str]:
+    """The labels by which the role selects pods."""
+    return {"app.kubernetes.io/name": "mongodb", "app.kubernetes.io/instance": target.name}
 
 
 def container_of(template: Object) -> Object:
@@ -74,7 +78,7 @@ def variables(
     if spec.get("serviceName") and spec["serviceName"] != target.name:
         found["mongodb_service"] = spec["serviceName"]
     selector = (spec.get("selector") or {}).get("matchLabels") or {}
-    if selector != dict(zip(STANDARD, ("mongodb", target.name))):
+    if selector != _standard(target):
         found["mongodb_selector"] = dict(selector)
     if target.port != 27017:
         found["mongodb_port"] = target.port
@@ -130,14 +134,12 @@ def _storage(spec: Object, container: Object, path: str) -> dict[str, t.Any]:
 
 
 def _member_options(config: t.Optional[Config], hosts: t.Mapping[str, int]) -> list[dict[str, t.Any]]:
-    plain, told = options_of(MemberConfig(0, "")), []
+    told: list[dict[str, t.Any]] = []
     for member in config.members if config else ():
         options = options_of(member)
-        different = {
-            name: dict(value) if name == "tags" else value
-            for name in options.differs_from(MemberConfig(0, ""))
-            if (value := getattr(options, name)) != getattr(plain, name)
-        }
+        different = {name: getattr(options, name) for name in options.differs_from(MemberConfig(0, ""))}
+        if "tags" in different:
+            different["tags"] = dict(different["tags"])
         if different and member.host in hosts:
             told.append({"ordinal": hosts[member.host], **different})
     return sorted(told, key=lambda one: t.cast(int, one["ordinal"]))
@@ -147,76 +149,100 @@ def differences(
     target: Target,
     stateful_set: Object,
     service: t.Optional[Object],
-    config: t.Optional[Config],
     stable: t.Mapping[str, str],
     mode: str,
     secrets: t.Collection[str],
 ) -> tuple[Difference, ...]:
     """``stable``: the stable names of members that are in the configuration under other ones."""
     spec = stateful_set["spec"]
-    template = spec["template"]
-    container = container_of(template)
-    told: list[Difference] = []
+    return (
+        *(
+            Difference("name of a member", host, f"reconfigured by the adoption, to {name}")
+            for host, name in stable.items()
+        ),
+        *_fixed(target, spec),
+        *_named(service),
+        *_template(spec["template"]),
+        *_logins(target, mode, secrets),
+    )
 
-    def tell(what: str, found: object, how: str) -> None:
-        told.append(Difference(what, str(found), how))
 
-    for member in config.members if config else ():
-        if member.host in stable:
-            tell("name of a member", member.host, f"reconfigured by the adoption, to {stable[member.host]}")
+def _fixed(target: Target, spec: Object) -> t.Iterator[Difference]:
+    """What a StatefulSet keeps for its life, and how the role is told so."""
     if (spec.get("updateStrategy") or {}).get("type", "RollingUpdate") != "OnDelete":
-        tell("updateStrategy", "RollingUpdate", "becomes OnDelete by the adoption; no pod restarts")
+        yield Difference("updateStrategy", "RollingUpdate", "becomes OnDelete by the adoption; no pod restarts")
     if spec.get("serviceName") != target.name:
-        tell("serviceName", spec.get("serviceName"), "can never change: kept by mongodb_service")
+        yield Difference("serviceName", str(spec.get("serviceName")), "can never change: kept by mongodb_service")
     selector = (spec.get("selector") or {}).get("matchLabels") or {}
-    if selector != dict(zip(STANDARD, ("mongodb", target.name))):
-        told.append(Difference("selector", _pairs(selector), "can never change: kept by mongodb_selector"))
-    for claim in spec.get("volumeClaimTemplates") or ():
+    if selector != _standard(target):
+        yield Difference("selector", _pairs(selector), "can never change: kept by mongodb_selector")
+    if spec.get("podManagementPolicy", "OrderedReady") != "Parallel":
+        how = "kept by mongodb_pod_management_policy; Parallel would make the StatefulSet again under its pods"
+        yield Difference("podManagementPolicy", "OrderedReady", how)
+    claims = spec.get("volumeClaimTemplates") or ()
+    for claim in claims:
         name, metadata = claim["metadata"]["name"], claim["metadata"]
         if name != "data":
-            tell("claim template", name, "can never change: kept by mongodb_claim_name")
-        if metadata.get("labels") or metadata.get("annotations"):
-            tell(
-                f"labels or annotations of claim template {name}",
-                _pairs({**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}),
-                "can never change, and the role declares none: make the StatefulSet again without its pods (kubectl "
-                "delete --cascade=orphan, then create it without them) before the next run",
+            yield Difference("claim template", name, "can never change: kept by mongodb_claim_name")
+        more = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
+        if more:
+            how = (
+                "can never change, and the role declares none, so the next run is refused: make the StatefulSet again "
+                "under its pods, without them (kubectl delete --cascade=orphan, then create)"
             )
-    if len(spec.get("volumeClaimTemplates") or ()) > 1:
-        tell(
-            "claim templates",
-            ", ".join(claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]),
-            "the role declares one: the others are refused by the next run",
-        )
+            yield Difference(f"labels or annotations of claim template {name}", _pairs(more), how)
+    if len(claims) > 1:
+        names = ", ".join(claim["metadata"]["name"] for claim in claims)
+        yield Difference("claim templates", names, "the role declares one, so the next run is refused")
+
+
+def _named(service: t.Optional[Object]) -> t.Iterator[Difference]:
     if service is None:
-        tell("headless Service", "none", "made by the next run")
-    elif (service["spec"].get("clusterIP") or "") != "None":
-        what = "is not headless, so names of pods do not resolve, and clusterIP never changes: make it again, headless"
-        tell(f"Service {service['metadata']['name']}", service["spec"].get("clusterIP"), what)
-    elif not service["spec"].get("publishNotReadyAddresses"):
-        tell("publishNotReadyAddresses", "false", "becomes true in place by the next run")
+        yield Difference("headless Service", "none", "made by the next run")
+        return
+    what, spec = f"Service {service['metadata']['name']}", service["spec"]
+    if (spec.get("clusterIP") or "") != "None":
+        how = "names of pods do not resolve, and it can never change: make the Service again, headless"
+        yield Difference(what, f"clusterIP {spec.get('clusterIP')}", how)
+    if not spec.get("publishNotReadyAddresses"):
+        yield Difference(what, "publishNotReadyAddresses false", "becomes true in place, by the next run")
+
+
+def _template(template: Object) -> t.Iterator[Difference]:
+    """Why the next run replaces pods: its own diff shows all of it."""
+    container, rolling = container_of(template), "a rolling change, by the next run"
     if container.get("name") != "mongodb":
-        tell("container", container.get("name"), "becomes mongodb: a rolling change, by the next run")
-    if len((template.get("spec") or {}).get("containers") or ()) > 1:
-        others = [one["name"] for one in template["spec"]["containers"] if one is not container]
-        tell("other containers", ", ".join(others), "taken out: a rolling change, by the next run")
+        yield Difference("container", str(container.get("name")), f"becomes mongodb: {rolling}")
+    others = [one["name"] for one in (template.get("spec") or {}).get("containers") or () if one is not container]
+    if others:
+        yield Difference("other containers", ", ".join(others), f"taken out: {rolling}")
     if not container.get("readinessProbe"):
-        tell("probes", "none", "startup, readiness and liveness are asked for: a rolling change, by the next run")
+        yield Difference("probes", "none", f"startup, readiness and liveness are asked for: {rolling}")
+    if not container.get("resources"):
+        yield Difference("resources", "none", f"requests and limits of mongodb_resources: {rolling}")
     context = (template.get("spec") or {}).get("securityContext") or {}
     if not context.get("runAsNonRoot"):
-        user = context.get("runAsUser", "whatever the image says")
-        tell("user", user, "not root, and no privileges: a rolling change, by the next run. Data of root stay root's")
+        user = str(context.get("runAsUser", "what the image says"))
+        yield Difference("user", user, f"never root, and no privileges: {rolling}. Data that are root's stay root's")
+
+
+def _logins(target: Target, mode: str, secrets: t.Collection[str]) -> t.Iterator[Difference]:
     if mode == DISABLED:
-        tell(
-            "authentication",
-            "disabled",
-            "stays by mongodb_authentication; to require it, declare transition and then required: two rolling changes",
-        )
+        how = "kept by mongodb_authentication; declare transition, and later required: two rolling changes"
+        yield Difference("authentication", mode, how)
     elif mode:
         for name in (f"{target.name}-keyfile", target.root_secret):
             if name not in secrets:
-                tell(f"Secret {name}", "none", "make it from what the members have now: the next run needs it")
-    return tuple(told)
+                how = "the next run is refused without it: make it from what the members have"
+                yield Difference(f"Secret {name}", "none", how)
+
+
+def sidecar_in(template: Object) -> str:
+    """A container that keeps the members in the configuration by its own idea of their names."""
+    for one in (template.get("spec") or {}).get("containers") or ():
+        if "mongo-k8s-sidecar" in f"{one.get('image', '')} {one.get('name', '')}":
+            return str(one["name"])
+    return ""
 
 
 def _pairs(labels: t.Mapping[str, t.Any]) -> str:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
@@ -16,7 +17,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt import _plan as planner
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._declare import differences, variables
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._declare import (
+    differences,
+    sidecar_in,
+    variables,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._report import facts
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import (
     CLAIM,
@@ -88,15 +93,11 @@ class Adoption(Conversation[Found]):
         told = set(found.authentication.values())
         mode = told.pop() if len(told) == 1 else ""
         stable = {member.host: host for _ordinal, member, host in found.misnamed(target)}
-        return Found(
-            found.snapshot,
-            found.stateful_set,
-            found.service,
-            found.claims,
-            found.on_delete,
-            found.authentication,
-            variables(target, raw, config, hosts, mode),
-            differences(target, raw, service, config, stable, mode, secrets),
+        return dataclasses.replace(
+            found,
+            sidecar=sidecar_in(raw["spec"]["template"]),
+            variables=variables(target, raw, config, hosts, mode),
+            differences=differences(target, raw, service, stable, mode, secrets),
         )
 
     def _modes(self, seen: Snapshot) -> dict[int, str]:

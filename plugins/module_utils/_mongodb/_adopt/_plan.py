@@ -58,7 +58,7 @@ def plan(target: Target, wish: Wish, found: Found) -> t.Union[Plan, Refusal]:
 
 
 def _refuse(target: Target, wish: Wish, found: Found) -> t.Optional[Refusal]:
-    for rule in (_whose, _what, _which, _who):
+    for rule in (_whose, _what, _which, _who, _renames_by_others):
         refusal = rule(target, wish, found)
         if refusal:
             return refusal
@@ -181,6 +181,22 @@ def _who(target: Target, _wish: Wish, found: Found) -> t.Optional[Refusal]:
     return None
 
 
+def _renames_by_others(target: Target, wish: Wish, found: Found) -> t.Optional[Refusal]:
+    """A sidecar that knows members by their addresses would put these back, by force."""
+    wrong = found.misnamed(target)
+    if not found.sidecar or wish.sidecar_stopped or not wish.rename or not wrong:
+        return None
+    return Refusal(
+        f"Container {found.sidecar} in the pods of {target.name} keeps the configuration by itself, by the names that "
+        "it knows, and forces it: members that were renamed would be added once more. Nothing was changed.",
+        tuple(f"{target.pod(ordinal)} is {member.host}" for ordinal, member, _host in wrong),
+        (
+            "take away its right to list pods (its RoleBinding or ClusterRoleBinding), so that it does nothing, and "
+            "set sidecar_stopped to true: the next run of the playbook stateful.kube.mongodb takes it out of the pods",
+        ),
+    )
+
+
 # What is done
 
 
@@ -191,15 +207,15 @@ def _marks(target: Target, found: Found) -> list[Step]:
             steps.append(_mark(target, thing, "", batch="mark-claims"))
     if found.service and _unmarked(target, found.service):
         steps.append(_mark(target, found.service, ""))
-    thing = found.stateful_set
-    if thing:
+    own = found.stateful_set
+    if own:
         more = []
         if not found.snapshot.recorded:
             more.append(f"record the set id {found.set_ids[0]} on it")
         if not found.on_delete:
             more.append("leave its pods alone when its template changes (OnDelete)")
-        if more or _unmarked(target, thing):
-            steps.append(_mark(target, thing, "".join(f", and {what}" for what in more)))
+        if more or _unmarked(target, own):
+            steps.append(_mark(target, own, "".join(f", and {what}" for what in more)))
     for thing in _things(found):
         if thing.managers:
             sentence = f"take over the fields of {thing} from {', '.join(thing.managers)}, as they are"
@@ -211,11 +227,9 @@ def _unmarked(target: Target, thing: Thing) -> bool:
     wanted = labels_of(target)
     if thing.kind == CLAIM:
         del wanted[MANAGED_BY]
-    elif thing.helm and thing.annotations.get(KEEP) != "keep":
-        return True
-    elif thing.kind == SET and "stateful.kube/replica-set" not in thing.annotations:
-        return True
-    return any(thing.labels.get(key) != value for key, value in wanted.items())
+    told = thing.kind != SET or "stateful.kube/replica-set" in thing.annotations
+    kept = thing.kind == CLAIM or not thing.helm or thing.annotations.get(KEEP) == "keep"
+    return not (told and kept) or any(thing.labels.get(key) != value for key, value in wanted.items())
 
 
 def _mark(target: Target, thing: Thing, more: str, batch: t.Optional[str] = None) -> Step:

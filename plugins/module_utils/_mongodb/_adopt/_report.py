@@ -71,7 +71,7 @@ def table(target: Target, found: Found) -> list[str]:
         number = "-" if one["id"] is None else str(one["id"])
         rows.append((one["pod"], number, one["state"], behind, one["authentication"] or "-", one["host"] or "-"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if found.differences:
         lines += ["", "Otherwise than the role declares it:"]
         lines += [f"- {one.what}: {one.found} ({one.how})" for one in found.differences]

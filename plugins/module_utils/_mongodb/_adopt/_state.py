@@ -57,6 +57,8 @@ class Wish:
     accept: str = ""
     rename: bool = True
     from_helm: bool = False
+    #: whoever runs it says that the sidecar does nothing any more
+    sidecar_stopped: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +71,8 @@ class Found:
     on_delete: bool = True
     #: what the mongod of each pod does about logins; empty where it did not tell
     authentication: t.Mapping[int, str] = dataclasses.field(default_factory=dict)
+    #: a container that changes the configuration of the set by itself
+    sidecar: str = ""
     #: variables of the role that declare what there is
     variables: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     differences: tuple[Difference, ...] = ()

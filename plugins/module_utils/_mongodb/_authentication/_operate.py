@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._authentication._clients import strangers
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._authentication._clients import clients_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._authentication._plan import (
     Member,
     Seen,
@@ -56,7 +56,7 @@ class Authentication(Conversation[Seen]):
         try:
             mode = link.authentication()
             known = answer.kind is Kind.MEMBER and not answer.open
-            clients = strangers(link.client(login=True)) if self._wish == REQUIRED and mode == TRANSITION else ()
+            clients = clients_of(link.client(login=True)) if self._wish == REQUIRED and mode == TRANSITION else {}
         except (NoAnswer, CommandError) as silence:
             return Member(pod, silence=f"no answer ({silence})")
         return Member(pod, mode, known or answer.state == ARBITER, clients)

@@ -36,8 +36,8 @@ class Member:
     mode: str = ""
     #: whether it lets the root user of the Secret in; an arbiter has no users and counts as one that does
     root: bool = False
-    #: clients that are there and have not logged in, in words
-    strangers: tuple[str, ...] = ()
+    #: clients that are connected to it, in words, and whether they have logged in
+    clients: t.Mapping[str, bool] = dataclasses.field(default_factory=dict)
     #: why it cannot be asked
     silence: str = ""
 
@@ -83,7 +83,9 @@ def plan(wish: str, seen: Seen) -> t.Union[Plan, Refusal]:
     unknown = [member.pod for member in seen.members if not member.root]
     if unknown:
         return _nobody_could_log_in(seen, unknown)
-    told = sorted({stranger for member in seen.members for stranger in member.strangers})
+    # A client that has a connection to each member logs in where it writes or reads, and elsewhere only watches.
+    known = {who for member in seen.members for who, logged_in in member.clients.items() if logged_in}
+    told = sorted({who for member in seen.members for who in member.clients} - known)
     return Plan((), (_strangers(told),) if told else ())
 
 
