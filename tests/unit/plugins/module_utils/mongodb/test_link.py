@@ -157,8 +157,53 @@ def test_a_missing_right_is_not_waited_for(server: dict[str, t.Any], monkeypatch
 
 
 def test_no_user_yet(server: dict[str, t.Any]) -> None:
-    server["replies"] = lambda login, _name, _value: CommandError(18, "no such user") if login else STATUS
-    assert link(login_first=True).ask(ROOT, new_disk=False).kind is Kind.NO_USER
+    """The localhost exception shows the status, and not the configuration."""
+
+    def replies(login: bool, name: str, _value: t.Any) -> t.Any:
+        if login:
+            return CommandError(18, "no such user")
+        return CommandError(13, "no") if name == "replSetGetConfig" else STATUS
+
+    server["replies"] = replies
+    answer = link(login_first=True).ask(ROOT, new_disk=False)
+    assert (answer.kind, answer.open, answer.config) == (Kind.NO_USER, False, None)
+
+
+@pytest.mark.parametrize("credentials", [None, ROOT])
+def test_who_runs_without_authentication_is_a_member_like_any_other(
+    server: dict[str, t.Any], credentials: t.Optional[Credentials]
+) -> None:
+    def replies(login: bool, name: str, value: t.Any) -> t.Any:
+        return CommandError(18, "no such user") if login else formed(True, name, value)
+
+    server["replies"] = replies
+    member = link()
+    for _look in range(2):
+        answer = member.ask(credentials, new_disk=False)
+        assert (answer.kind, answer.open, answer.set_id, answer.me) == (Kind.MEMBER, True, "id1", "a:1")
+        # What is done there is done as nobody, too.
+        assert not t.cast("t.Any", member.client(login=True)).login
+    assert not member.lets_in()
+
+
+def test_where_the_root_user_is_there_already_it_is_logged_in_all_the_same(server: dict[str, t.Any]) -> None:
+    server["replies"] = lambda _login, name, value: formed(True, name, value)
+    member = link()
+    answer = member.ask(ROOT, new_disk=False)
+    assert (answer.kind, answer.open) == (Kind.MEMBER, False)
+    assert t.cast("t.Any", member.client(login=True)).login
+    assert member.lets_in()
+
+
+def test_what_a_member_does_about_logins_is_asked_without_one(server: dict[str, t.Any]) -> None:
+    security: dict[str, t.Any] = {}
+    server["replies"] = lambda _login, _name, _value: {"parsed": {"security": security}}
+    assert link().authentication() == "disabled"
+    security.update(keyFile="/k", transitionToAuth=True)
+    assert link().authentication() == "transition"
+    server["replies"] = lambda _login, _name, _value: CommandError(13, "no")
+    assert link().authentication() == "required"
+    assert not any(login for login, _name, _value in server["asked"])
 
 
 @pytest.mark.parametrize("valid", ["old", "next", "previous"])
