@@ -374,11 +374,10 @@ def _stateful_set(obj: Object) -> StatefulSet:
         tls_secret=tls_secret(template),
         keyfile=((template.get("metadata") or {}).get("annotations") or {}).get(KEYFILE, ""),
         owed=handed_back(obj, holding=False) is not None,
-        authentication=_authentication(template),
     )
 
 
-def _authentication(template: Object) -> str:
+def authentication_in(template: Object) -> str:
     """By the arguments of the container that starts mongod by its own name; a script may do anything."""
     for container in (template.get("spec") or {}).get("containers") or ():
         words = [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]

@@ -212,8 +212,6 @@ class StatefulSet:
     tls_secret: str = ""
     #: which content of the key file's Secret its pods are to have, where that was ever changed
     keyfile: str = ""
-    #: what its mongod are started with (disabled, transition, required); empty where their arguments do not tell
-    authentication: str = ""
     #: whether this operation still manages the number of replicas, which somebody else has declared
     owed: bool = False
 

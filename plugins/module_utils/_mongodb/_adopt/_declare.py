@@ -66,7 +66,7 @@ def variables(
     """``hosts``: which pod each member of the configuration is in."""
     spec = stateful_set["spec"]
     template, container = spec["template"], container_of(spec["template"])
-    known, others = arguments_of(words_of(container)) if words_of(container)[:1] == ["mongod"] else ({}, [])
+    known, others = _arguments(container)
     found: dict[str, t.Any] = {
         "mongodb_name": target.name,
         "mongodb_namespace": target.namespace,
@@ -103,6 +103,11 @@ def variables(
     # The role's own would shut out clients that do not have its label.
     found["mongodb_network_policy"] = False
     return found
+
+
+def _arguments(container: Object) -> tuple[dict[str, str], list[str]]:
+    """What a script starts is not known."""
+    return arguments_of(words_of(container)) if words_of(container)[:1] == ["mongod"] else ({}, [])
 
 
 def _storage(spec: Object, container: Object, path: str) -> dict[str, t.Any]:
@@ -161,6 +166,7 @@ def differences(
             for host, name in stable.items()
         ),
         *_fixed(target, spec),
+        *_data(spec),
         *_named(service),
         *_template(spec["template"]),
         *_logins(target, mode, secrets),
@@ -194,6 +200,22 @@ def _fixed(target: Target, spec: Object) -> t.Iterator[Difference]:
     if len(claims) > 1:
         names = ", ".join(claim["metadata"]["name"] for claim in claims)
         yield Difference("claim templates", names, "the role declares one, so the next run is refused")
+
+
+def _data(spec: Object) -> t.Iterator[Difference]:
+    container = container_of(spec["template"])
+    path = _arguments(container)[0].get("dbpath") or "/data/db"
+    found = _storage(spec, container, path)
+    if "mongodb_data_sub_path" in found and path not in (one["mountPath"] for one in container["volumeMounts"]):
+        how = (
+            "kept by mongodb_data_sub_path, where they are in the claim: an image that declares a volume there, as the "
+            f"official one does of /data/db, has them outside of it. See by df {path} in a pod before the next run"
+        )
+        yield Difference("data below the mount of the claim", path, how)
+    if found.get("mongodb_storage_class") == "none":
+        yield Difference(
+            "claim of the data", "none", "kept so by mongodb_storage_class: a pod that is replaced is empty"
+        )
 
 
 def _named(service: t.Optional[Object]) -> t.Iterator[Difference]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
@@ -36,10 +37,17 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking imp
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import SET_ID_ANNOTATION, Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Kind, Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._operation import (
+    LOOK_AGAIN,
+    Plan,
+    Refusal,
+    Step,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import others, taken_over
 
 Object = dict[str, t.Any]
+# Seconds that pods which run and do not answer are asked again, in all.
+PATIENCE = 20.0
 API = {SET: "apps/v1", SERVICE: "v1", CLAIM: "v1"}
 
 
@@ -48,12 +56,24 @@ class Adoption(Conversation[Found]):
         super().__init__(observer, wait_timeout)
         self._wish = wish
         self._cluster = observer.cluster
+        self._patience = PATIENCE
 
     # Looking
 
+    def _ask(self) -> Snapshot:
+        """A pod that runs gets some time to answer: one that is slow is not away."""
+        while True:
+            since = time.monotonic()
+            seen = self._observer.observe()
+            slow = [o for o in seen.of_kind(Kind.UNREACHABLE) if (pod := seen.pods.get(o)) and pod.running]
+            if not slow or self._patience <= 0:
+                return seen
+            self._observer.pause(LOOK_AGAIN)
+            self._patience -= time.monotonic() - since
+
     def observe(self) -> Found:
         target, cluster = self._target, self._cluster
-        seen = self._observer.observe()
+        seen = self._ask()
         if seen.stateful_set is None:
             return Found(seen)
         service_name = target.service or seen.stateful_set.service

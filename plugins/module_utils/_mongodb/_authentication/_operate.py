@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
@@ -20,7 +21,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._authentica
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import Link
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import (
+    Observer,
+    authentication_in,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     ARBITER,
     REQUIRED,
@@ -41,14 +45,16 @@ class Authentication(Conversation[Seen]):
 
     def observe(self) -> Seen:
         target = self._target
-        found = self._observer.objects()
-        template = found.stateful_set.authentication if found.stateful_set else None
-        members: tuple[Member, ...] = ()
-        if not decided(self._wish, template):
-            found = self._observer.observe()
-            running = [ordinal for ordinal, pod in found.pods.items() if pod.running]
-            members = tuple(self._member(target.pod(o), self._observer.links.get(o), found.answer(o)) for o in running)
-        return Seen(target.name, target.namespace, target.root_secret, template, found.secret, members)
+        live = self._observer.cluster.get("apps/v1", "StatefulSet", target.name, target.namespace)
+        template = authentication_in(live["spec"]["template"]) if live else None
+        seen = Seen(target.name, target.namespace, target.root_secret, template)
+        if decided(self._wish, template):
+            # Almost every run ends here, after one request.
+            return seen
+        found = self._observer.observe()
+        running = [ordinal for ordinal, pod in found.pods.items() if pod.running]
+        members = tuple(self._member(target.pod(o), self._observer.links.get(o), found.answer(o)) for o in running)
+        return dataclasses.replace(seen, secret=found.secret, members=members)
 
     def _member(self, pod: str, link: t.Optional[Link], answer: Answer) -> Member:
         if link is None or answer.kind is Kind.UNREACHABLE:

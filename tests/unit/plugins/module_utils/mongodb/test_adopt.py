@@ -316,6 +316,8 @@ def test_arguments_and_folders_are_taken_from_mongod() -> None:
     assert told["mongodb_extra_args"] == ["--wiredTigerCacheSizeGB", "1", "--quiet", "--setParameter=a=b"]
     assert told["mongodb_data_sub_path"] == "one/db"
     assert told["mongodb_authentication"] == "disabled"
+    what = [one.what for one in differences(TARGET, stateful_set(container), None, {}, "disabled", ())]
+    assert "data below the mount of the claim" in what
 
 
 def test_a_set_without_claims_is_declared_so() -> None:

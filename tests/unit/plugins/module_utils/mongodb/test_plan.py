@@ -593,6 +593,7 @@ def declared(members: int, options: t.Sequence[dict[str, t.Any]] = (), **given: 
         "replace_pods": True,
         "template_changes": False,
         "claims_when_scaled": "retain",
+        "authentication": "required",
         "feature_compatibility_version": None,
     }
     return desired_of({**defaults, "members": members, "member_options": list(options), **given})
