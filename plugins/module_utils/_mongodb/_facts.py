@@ -217,6 +217,8 @@ def _certificate_problems(target: Target, seen: Snapshot, now: float) -> list[st
 
 
 def _secret_problems(target: Target, seen: Snapshot) -> list[str]:
+    if any(answer.open for answer in seen.answers.values()):
+        return ["it lets anybody in without a login (mongodb_authentication)"]
     if not seen.secret:
         return [f"there is no Secret {target.root_secret} to log in with (root_secret)"]
     if not seen.password_pending:

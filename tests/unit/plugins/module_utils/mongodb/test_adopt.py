@@ -26,6 +26,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._sta
     Wish,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import problems
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     PRIMARY,
     SECONDARY,
@@ -262,6 +263,12 @@ def test_beside_a_sidecar_that_knows_addresses_no_member_is_renamed() -> None:
     assert "keeps the configuration by itself" in reason(world)
     assert RENAME in actions(world, Wish(ID, sidecar_stopped=True))
     assert RENAME not in actions(world, Wish(ID, rename=False))
+
+
+def test_whoever_looks_after_it_is_told_that_anybody_is_let_in() -> None:
+    told = problems(TARGET, World([stable(o) for o in range(3)]).found().snapshot, 0.0)
+    assert told[0] == "it lets anybody in without a login (mongodb_authentication)"
+    assert not any("Secret" in one for one in told)
 
 
 # What would have to be declared
