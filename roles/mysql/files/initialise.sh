@@ -43,7 +43,8 @@ discard() {
     rm -rf "$home"/discarded.*
 }
 
-if [ -d "$data" ]; then
+# One that somebody made and left empty is no data directory, and the rename replaces it.
+if [ -d "$data" ] && [ -n "$(ls -A "$data")" ]; then
     discard
     case $flavour in
     mariadb) foreign=mysql.ibd own=aria_log_control ;;
@@ -52,13 +53,15 @@ if [ -d "$data" ]; then
     if [ -e "$data/$foreign" ] && [ ! -e "$data/$own" ]; then
         fail "The volume holds the data of a $other server, and the image is $flavour: one cannot read the other's."
     fi
+    [ -e "$data/$own" ] ||
+        fail "The folder data of the volume holds something that is no data directory of $flavour. Take it away."
     echo "There is a data directory already: nothing to do."
     exit 0
 fi
 found=
 for entry in "$home"/*; do
     case ${entry##*/} in
-    '*' | lost+found | initialising.* | discarded.*) ;;
+    '*' | data | lost+found | initialising.* | discarded.*) ;;
     *) found="$found ${entry##*/}" ;;
     esac
 done

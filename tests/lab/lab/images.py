@@ -225,7 +225,7 @@ def make_debian(target: Path, packages: list[str], parts: Path, suite: str | Non
 
 
 def mirror_of(suite: str, own: str) -> str:
-    """The mirror of this machine, provided that it has that suite too."""
+    """The mirror of this machine, provided that it has that suite too. Raises NotServed."""
     mirror = machine.mirror(own)
     if not mirror:
         raise NotServed(f"This machine has no package source for {own}, so there is no mirror to ask for {suite}.")

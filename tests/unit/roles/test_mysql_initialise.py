@@ -141,6 +141,20 @@ def test_the_data_of_the_other_flavour_is_refused(place: Place, flavour: str, th
     assert place.there() == {"data": [theirs]}
 
 
+def test_a_folder_that_waits_for_the_data_gets_it(place: Place) -> None:
+    (place.home / "data").mkdir()
+    assert place.run()[0] == 0
+    assert place.there() == {"data": ["mysql.ibd", "started"]}
+
+
+def test_what_lies_in_that_folder_and_is_no_data_directory_is_refused(place: Place) -> None:
+    (place.home / "data").mkdir()
+    (place.home / "data" / ".dump").touch()
+    rc, said = place.run()
+    assert (rc, "holds something that is no data directory of mysql" in said) == (1, True)
+    assert [path.name for path in (place.home / "data").iterdir()] == [".dump"]
+
+
 def test_an_image_of_the_other_flavour_is_refused(place: Place) -> None:
     place.server("mysqld", "11.8.2-MariaDB")
     assert "The server of the image is no mysql" in place.run()[1]
