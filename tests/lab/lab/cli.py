@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import prerequisites, processes, progress
-from lab.errors import LabError
+from lab.errors import LabError, NotServed
 from lab.settings import API_PORT, KUBERNETES_VERSION, MOST_NODES, NFS_SERVER, NODES_VARIABLE, Settings
 
 if TYPE_CHECKING:
@@ -362,6 +362,9 @@ def carry_out(arguments: list[str]) -> int:
             with lock.exclusive(settings.home, options.command):
                 return COMMANDS[options.command](settings, options)
         return COMMANDS[options.command](settings, options)
+    except NotServed as error:
+        print(error, file=sys.stderr)
+        return NotServed.CODE
     except LabError as error:
         print(error, file=sys.stderr)
         return 1

@@ -15,3 +15,10 @@ class PrerequisiteError(LabError):
 
     def __init__(self, expected: str, found: str, todo: str) -> None:
         super().__init__(f"The lab expected {expected}, and found {found}. {todo}")
+
+
+class NotServed(LabError):
+    """An image cannot be made here because the mirror of this machine does not have what goes into it."""
+
+    #: what the command ends with, so that a test tells it from an image that is broken
+    CODE = 4

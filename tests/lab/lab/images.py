@@ -16,6 +16,7 @@ import re
 import shutil
 import sys
 import tempfile
+import urllib.request
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ import yaml
 
 from lab import archive, build, files, machine, nfs, node, progress, shell
 from lab.archive import Layer
-from lab.errors import LabError
+from lab.errors import LabError, NotServed
 from lab.settings import Node, Settings
 
 RECIPE_LABEL = "stateful-lab/recipe"
@@ -169,7 +170,7 @@ def make(recipe: Recipe, folder: Path, work: progress.Work) -> None:
         if "debian" in content:
             work.detail = "Debian packages"
             layers.append(parts / "debian.layer")
-            make_debian(layers[-1], content["debian"], parts)
+            make_debian(layers[-1], content["debian"], parts, content.get("suite"))
         layers.append(parts / "own.layer")
         layer = Layer(layers[-1])
         for each in content.get("folders", []):
@@ -199,8 +200,9 @@ def make(recipe: Recipe, folder: Path, work: progress.Work) -> None:
         archive.write_image(folder / "image.tar", recipe.names, layers, content.get("config", {}))
 
 
-def make_debian(target: Path, packages: list[str], parts: Path) -> None:
-    """A minimal system of this machine's distribution, from this machine's package sources."""
+def make_debian(target: Path, packages: list[str], parts: Path, suite: str | None = None) -> None:
+    """A minimal system of this machine's distribution, or of another suite, from this machine's package sources."""
+    own = machine.distribution().get("VERSION_CODENAME", "stable")
     command: list[str | Path] = [
         *shell.end_with_parent(),
         shell.program("mmdebstrap"),
@@ -213,10 +215,26 @@ def make_debian(target: Path, packages: list[str], parts: Path) -> None:
         "--skip=output/dev",
         '--customize-hook=rm -rf "$1"/var/cache/debconf/* "$1"/var/log/* "$1"/etc/hostname',
         "--format=tar",
-        machine.distribution().get("VERSION_CODENAME", "stable"),
+        # A mirror that stands still has an index whose days are over. It is signed none the less.
+        *(['--aptopt=Acquire::Check-Valid-Until "false"'] if suite else []),
+        suite or own,
         target,
+        *([f"deb {mirror_of(suite, own)} {suite} main"] if suite else []),
     ]
     shell.run(command, timeout=900, env={"SOURCE_DATE_EPOCH": "0", "TMPDIR": str(parts)})
+
+
+def mirror_of(suite: str, own: str) -> str:
+    """The mirror of this machine, provided that it has that suite too. Raises NotServed."""
+    mirror = machine.mirror(own)
+    if not mirror:
+        raise NotServed(f"This machine has no package source for {own}, so there is no mirror to ask for {suite}.")
+    place = f"{mirror.rstrip('/')}/dists/{suite}/Release"
+    try:
+        with urllib.request.urlopen(place, timeout=60):  # noqa: S310 - what apt itself takes packages from
+            return mirror
+    except (OSError, ValueError) as problem:
+        raise NotServed(f"The mirror that this machine has its packages from has no {suite}: {problem}") from problem
 
 
 def libraries(program: Path) -> Iterator[Path]:

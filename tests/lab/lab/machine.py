@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import shell
+
 CAP_SYS_RESOURCE = 24
 # Controllers without which the kubelet cannot run pods.
 MOUNT_TABLE = Path("/proc/self/mounts")
@@ -88,6 +90,13 @@ def name_servers(text: str | None = None) -> list[str]:
         text = Path("/etc/resolv.conf").read_text() if Path("/etc/resolv.conf").exists() else ""
     found = [line.split()[1] for line in text.splitlines() if line.startswith("nameserver") and len(line.split()) > 1]
     return [address for address in found if not address.startswith("127.") and address != "::1"][:3]
+
+
+def mirror(codename: str) -> str | None:
+    """Where this machine has the packages of a release from, as its own package manager knows it."""
+    found = shell.run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)"], check=False).stdout
+    places = (line.partition(" ") for line in found.splitlines())
+    return next((place for release, _, place in places if release == codename), None)
 
 
 def distribution() -> dict[str, str]:

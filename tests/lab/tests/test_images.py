@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lab import archive, images
+from lab import archive, cli, images, machine
 from lab.archive import Layer
-from lab.errors import LabError
+from lab.errors import LabError, NotServed
 from lab.settings import Settings
 
 RECIPES = Path(__file__).resolve().parents[1] / "images"
@@ -121,6 +121,11 @@ def test_recipes_pin_what_they_take(path: Path) -> None:
     for wheel in wheels:
         assert "==" in wheel["package"]
         assert len(wheel["sha256"]) == 64
+    if "suite" in content:
+        # What another suite has is not what this machine's distribution has: the tag says which version it is.
+        tags = {name.rpartition(":")[2] for name in content["names"]}
+        pins = {package.partition("=")[2] for package in content["debian"] if "=" in package}
+        assert pins == {f"{tag}.*" for tag in tags}
     if "npm" in content:
         lock = json.loads((path.with_suffix("") / "package-lock.json").read_text())
         packages = {name: entry for name, entry in lock["packages"].items() if name}
@@ -142,3 +147,19 @@ def test_an_image_on_demand_is_made_for_nobody_who_does_not_name_it(settings: Se
     assert {each.name for each in images.recipes(settings, tmp_path, ["mariadb"])} == {*always, "mariadb"}
     with pytest.raises(LabError, match="no recipe nothing"):
         images.recipes(settings, tmp_path, ["nothing"])
+
+
+@pytest.mark.parametrize("mirror", [None, "http://127.0.0.1:9/debian"])
+def test_a_suite_that_no_mirror_has_ends_with_a_code_of_its_own(
+    mirror: str | None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "mirror", lambda codename: mirror)
+    with pytest.raises(NotServed, match="sid"):
+        images.mirror_of("sid", "bookworm")
+
+    def refuse(*_: object) -> int:
+        return len(images.mirror_of("sid", "bookworm"))
+
+    monkeypatch.setitem(cli.COMMANDS, "status", refuse)
+    monkeypatch.setattr(cli.prerequisites, "become_root", lambda _: None)
+    assert cli.main(["status"]) == NotServed.CODE == 4

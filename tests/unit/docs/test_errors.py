@@ -89,7 +89,7 @@ def source() -> str:
         texts += [text for node in ast.walk(tree) if node not in left_out and (text := rendered(node))]
     for folder in ("roles", "playbooks"):
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix in (".yml", ".j2") and path.parent.name != "meta":
+            if path.suffix in (".yml", ".j2", ".sh") and path.parent.name != "meta":
                 texts.append(template_text(path.read_text(encoding="utf-8")))
     return "\n".join(text.replace("\n", " ") for text in texts)
 
