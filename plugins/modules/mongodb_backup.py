@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
   - The stateful.kube authors (@stateful-kube)
 description:
-  - Copies all databases of a replica set into a folder of the host where the task runs, through the Kubernetes API
-    alone. Nothing runs in the cluster for it, and no database tools are needed.
+  - Copies all databases of a replica set into a folder of the host where the task runs, or into a bucket of S3, through
+    the Kubernetes API alone. Nothing runs in the cluster for it, and no database tools are needed.
   - The set may be written to meanwhile. The oplog is copied along from the moment at which the dump begins, and what is
     restored is the set as it was at the end of that slice. Collections may be created, renamed and dropped, indexes
     built and transactions committed meanwhile. Everything is read with read concern V(majority), so that nothing of a
@@ -35,6 +35,7 @@ extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection
   - stateful.kube._mongodb
+  - stateful.kube._s3
 attributes:
   idempotent:
     support: none
@@ -45,8 +46,8 @@ options:
       - The folder that backups are kept in. It is made where it does not exist. Each backup is a folder in it, called
         after the set and the time in UTC.
       - Several sets may share one folder. Whatever else is in it is left alone.
+      - Either this or O(s3) is required.
     type: path
-    required: true
   mode:
     description:
       - V(full) dumps everything.
@@ -105,6 +106,16 @@ EXAMPLES = r"""
     namespace: shop
     dest: /var/backups/shop
     mode: oplog
+
+- name: The same into a bucket
+  stateful.kube.mongodb_backup:
+    name: shop
+    namespace: shop
+    mode: oplog
+    s3:
+      endpoint: https://minio.example.com:9000
+      bucket: backups
+      secret: backups-s3
 """
 
 RETURN = r"""
@@ -124,7 +135,7 @@ state:
   type: dict
   contains:
     path:
-      description: The folder that the backups are in.
+      description: The folder that the backups are in, or the bucket.
       type: str
       returned: always
     backup:
@@ -157,8 +168,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
     connection_arguments,
     wait_timeout_argument,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import s3_argument
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import place_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._operate import Backup
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
@@ -171,13 +184,16 @@ SPECIFICATION = {
         **connection_arguments(),
         **target_arguments(),
         **wait_timeout_argument(300),
-        "dest": {"type": "path", "required": True},
+        "dest": {"type": "path"},
+        "s3": s3_argument(),
         "mode": {"type": "str", "choices": ["full", "oplog"], "default": "full"},
         "keep": {"type": "int", "default": 0},
         "read_from": {"type": "str"},
         "gzip": {"type": "bool", "default": True},
         "verify": {"type": "bool", "default": False},
     },
+    "required_one_of": [("dest", "s3")],
+    "mutually_exclusive": [("dest", "s3")],
     "supports_check_mode": True,
 }
 
@@ -186,8 +202,9 @@ def run(task: Task) -> dict[str, t.Any]:
     wish = wish_of(task.params)
     with connect(task.params, task.warn) as cluster:
         target = Target.of(task.params, cluster.namespace)
+        place = place_of(task.params, "dest", cluster, target.namespace, target.namespace, target.name)
         with Observer(cluster, target) as observer:
-            return carry_out(Backup(observer, wish, task, task.params["wait_timeout"]), task)
+            return carry_out(Backup(observer, place, wish, task, task.params["wait_timeout"]), task)
 
 
 def main() -> None:

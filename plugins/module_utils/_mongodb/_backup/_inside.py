@@ -6,14 +6,16 @@
 
 """A backup by the cluster itself: the same operation, in a pod that asks the members straight and no API server.
 
-What it needs is Python, pymongo and the files that this one imports, which the role puts into a ConfigMap. The options
-are environment variables, name and password are files of a Secret, and what is said goes to standard output.
+What it needs is Python, pymongo, for S3 minio, and the files that this one imports, which the role puts into a
+ConfigMap. The options are environment variables, names and passwords are files of Secrets, and what is said goes to
+standard output.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import pathlib
 import select
@@ -24,6 +26,7 @@ import sys
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import bucket_of_files
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import (
     CHUNK,
     Layer,
@@ -32,8 +35,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import InBucket
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import Folder
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._operate import Backup
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Credentials
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
@@ -209,6 +215,12 @@ class Said:
         return False
 
 
+def _place(params: t.Mapping[str, t.Any], secret: pathlib.Path, target: Target) -> Place:
+    if params.get("s3"):
+        return InBucket(bucket_of_files(params["s3"], secret), target.namespace, target.name)
+    return Folder(params["dest"], target.namespace, target.name)
+
+
 def _stop(*_unused: object) -> None:
     """The first process of a container is not ended by a signal that it does not handle."""
     raise SystemExit("stopped by a signal; what was begun is removed")
@@ -225,6 +237,8 @@ def main(environment: t.Mapping[str, str]) -> int:
         "gzip": True,
         "verify": False,
     }
+    if environment.get("BACKUP_S3"):
+        params["s3"] = json.loads(environment["BACKUP_S3"])
     target = Target(
         name=environment["BACKUP_OF"],
         namespace=environment["BACKUP_NAMESPACE"],
@@ -237,8 +251,10 @@ def main(environment: t.Mapping[str, str]) -> int:
     try:
         secret = pathlib.Path(environment["BACKUP_SECRET"])
         authorities = pathlib.Path(environment["BACKUP_AUTHORITIES"]) if environment["BACKUP_AUTHORITIES"] else None
+        wish = wish_of(params)
+        place = _place(params, pathlib.Path(environment.get("BACKUP_S3_SECRET", "")), target)
         with Inside(target, int(environment["BACKUP_MEMBERS"]), secret, authorities) as observer:
-            result = carry_out(Backup(observer, wish_of(params), task, float(environment["BACKUP_TIMEOUT"])), task)
+            result = carry_out(Backup(observer, place, wish, task, float(environment["BACKUP_TIMEOUT"])), task)
     except Failure as failure:
         task.progress(failure.message)
         with contextlib.suppress(OSError):
