@@ -132,7 +132,7 @@ class Bucket:
                 timeout=urllib3.Timeout(connect=CONNECT, read=SILENCE), maxsize=WORKERS + 4, retries=again, **trust
             )
             self._client: t.Any = minio.Minio(
-                parsed.netloc,
+                endpoint=parsed.netloc,
                 access_key=keys.access_key,
                 secret_key=keys.secret_key,
                 secure=secure,
@@ -145,16 +145,16 @@ class Bucket:
     def list(self, below: str = "") -> list[Entry]:
         with self._explained(f"list {self.address.title}"):
             prefix = self.address.key(below)
-            found = self._client.list_objects(self.address.bucket, prefix=prefix, recursive=True)
+            found = self._client.list_objects(bucket_name=self.address.bucket, prefix=prefix, recursive=True)
             skip = len(self.address.key(""))
             return [Entry(one.object_name[skip:], int(one.size or 0), _plain(one.etag)) for one in found]
 
     def age(self, path: str) -> float:
         """Seconds since an object was written last, by the server's clock alone."""
         with self._explained(f"look at {path}"):
-            found = self._client.stat_object(self.address.bucket, self.address.key(path))
+            found = self._client.stat_object(bucket_name=self.address.bucket, object_name=self.address.key(path))
             now = email.utils.parsedate_to_datetime(found.metadata["Date"]).timestamp()
-            return max(0.0, now - found.last_modified.timestamp())
+            return max(0.0, now - float(found.last_modified.timestamp()))
 
     def get(self, path: str) -> bytes:
         """A whole small object."""
@@ -164,8 +164,12 @@ class Bucket:
     def put(self, path: str, content: bytes) -> str:
         """A whole small object; its ETag."""
         with self._explained(f"write {path}"):
-            key = self.address.key(path)
-            done = self._client.put_object(self.address.bucket, key, io.BytesIO(content), len(content))
+            done = self._client.put_object(
+                bucket_name=self.address.bucket,
+                object_name=self.address.key(path),
+                data=io.BytesIO(content),
+                length=len(content),
+            )
         return self._checked(path, _plain(done.etag), hashlib.md5(content, usedforsecurity=False).hexdigest())
 
     def open(self, path: str) -> io.BufferedReader:
@@ -180,7 +184,7 @@ class Bucket:
 
     def _remove(self, path: str) -> None:
         with self._explained(f"remove {path}"):
-            self._client.remove_object(self.address.bucket, self.address.key(path))
+            self._client.remove_object(bucket_name=self.address.bucket, object_name=self.address.key(path))
 
     def forget_uploads(self, path: str) -> None:
         """Throw the parts away that somebody sent of an object and never completed.
@@ -194,21 +198,28 @@ class Bucket:
         bucket, key = self.address.bucket, self.address.key(path)
         with self._explained(f"remove what was sent of {path}"):
             # Not every server lists by a part of the name: it is asked for the whole.
-            for one in listing(bucket, prefix=key).uploads:
+            for one in listing(bucket_name=bucket, prefix=key).uploads:
                 if one.object_name == key:
                     with contextlib.suppress(Gone):
-                        abort(bucket, key, one.upload_id)
+                        abort(bucket_name=bucket, object_name=key, upload_id=one.upload_id)
 
     def stream(self, path: str, offset: int, etag: str) -> t.Any:
         key = self.address.key(path)
         headers = {"If-Match": f'"{etag}"'} if etag else None
         with self._explained(f"read {path}"):
-            return self._client.get_object(self.address.bucket, key, offset=offset, request_headers=headers)
+            return self._client.get_object(
+                bucket_name=self.address.bucket, object_name=key, offset=offset, request_headers=headers
+            )
 
     def put_stream(self, path: str, source: t.Any) -> str:
         with self._explained(f"write {path}"):
             done = self._client.put_object(
-                self.address.bucket, self.address.key(path), source, -1, part_size=PART, num_parallel_uploads=1
+                bucket_name=self.address.bucket,
+                object_name=self.address.key(path),
+                data=source,
+                length=-1,
+                part_size=PART,
+                num_parallel_uploads=1,
             )
         return _plain(done.etag)
 
