@@ -262,8 +262,10 @@ def _trust(address: Address, authorities: str) -> ssl.SSLContext:
         import certifi
 
         context.load_verify_locations(certifi.where())
+    # urllib3 compares the name itself where the context does not, addresses included, which its older versions do not
+    # hand to the context.
+    context.check_hostname = False
     if not address.validate_certs:
-        context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
@@ -328,7 +330,7 @@ def _away(address: Address, doing: str, exc: BaseException) -> Failure:
     why = str(getattr(exc, "reason", None) or exc)
     # What stands before it is the address in memory of a connection.
     why = re.sub(r"<[^>]*>:? ?|^\w+\(.*?\): ", "", why)
-    if "CERTIFICATE_VERIFY_FAILED" in why or "certificate" in why.lower():
+    if any(word in why for word in ("CERTIFICATE_VERIFY_FAILED", "certificate", "doesn't match")):
         return Failure(
             f"s3.endpoint: the certificate of {address.endpoint} cannot be trusted ({why}). Give the authority "
             f"that issued it (key {AUTHORITIES} of the Secret, or s3.ca_cert), and name the server as it does."

@@ -24,6 +24,8 @@ Object = t.Mapping[str, t.Any]
 SAY_EVERY = 5.0
 LOOK_EVERY = 1.0
 LINES = 20
+# Characters of what one pod left.
+LONGEST = 1000
 CONTAINER = "backup"
 
 
@@ -219,5 +221,6 @@ def _told(pod: Object) -> str:
     for one in (pod.get("status") or {}).get("containerStatuses") or ():
         found = ((one.get("state") or {}).get("terminated") or {}).get("message")
         if found:
-            return f"{pod['metadata']['name']}: {str(found).rstrip('.')}"
+            # Of a program that broke off it is the end of its log.
+            return f"{pod['metadata']['name']}: {' '.join(str(found).split()).rstrip('.')[-LONGEST:]}"
     return ""

@@ -15,9 +15,12 @@ import pathlib
 import sys
 
 import minio.time
+from ansible.plugins.loader import init_plugin_loader
 
-from ansible_collections.stateful.kube.plugins.module_utils._backup_places._s3 import Address, Bucket, Keys
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+init_plugin_loader()
+
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._s3 import Address, Bucket, Keys  # noqa: E402
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure  # noqa: E402
 
 address, access, secret, authority = sys.argv[1:]
 now = minio.time.utcnow
