@@ -119,6 +119,7 @@ class Making:
         self._owner = dict(owner)
         self._token = secrets.token_hex(8)
         self._sending: set[str] = set()
+        self._uploads: list[Upload] = []
         self._there: dict[str, Entry] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -132,7 +133,9 @@ class Making:
         if whole not in self._sending:
             self._sending.add(whole)
             self._renew()
-        return self._bucket.upload(whole)
+        upload = self._bucket.upload(whole)
+        self._uploads.append(upload)
+        return upload
 
     def add(self, entry: Entry) -> None:
         self._there[entry.path] = entry
@@ -155,6 +158,8 @@ class Making:
     def abandon(self) -> None:
         """Take everything back, as far as the server can be reached; the rest is for the next run."""
         self._end()
+        for upload in self._uploads:
+            upload.discard()
         with contextlib.suppress(Failure, OSError):
             mark = f"{self.name}/{self._names.mark}"
             found = [one.path for one in self._bucket.list(f"{self.name}/")]

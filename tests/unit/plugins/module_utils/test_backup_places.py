@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import email.utils
+import json
 import pathlib
 import threading
 import time
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places import _options as options
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places import _s3 as s3
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places import _s3_units as units
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 
 GIVEN = {"bucket": "backups", "endpoint": "https://minio.example.com:9000", "prefix": "/of//shop/", "region": None}
@@ -145,6 +147,98 @@ def test_a_server_that_goes_away_ends_the_writing() -> None:
     upload = s3.Upload(t.cast("t.Any", Server(fails_after=100)), "x")
     with pytest.raises(Failure, match="the server is gone"):
         upload.write(b"x" * s3.CHUNK * 1000)
+
+
+class Memory:
+    """A bucket in memory: objects, and when they were written."""
+
+    def __init__(self) -> None:
+        self.address = s3.Address.of(GIVEN)
+        self.objects: dict[str, bytes] = {}
+        self.ages: dict[str, float] = {}
+        self.forgotten: list[str] = []
+
+    def list(self, below: str = "") -> list[s3.Entry]:
+        found = sorted(path for path in self.objects if path.startswith(below))
+        return [s3.Entry(path, len(self.objects[path]), str(hash(self.objects[path]))) for path in found]
+
+    def age(self, path: str) -> float:
+        return self.ages.get(path, 0.0)
+
+    def get(self, path: str) -> bytes:
+        return self.objects[path]
+
+    def put(self, path: str, content: bytes) -> str:
+        self.objects[path] = content
+        return ""
+
+    def remove(self, paths: list[str]) -> None:
+        for path in paths:
+            self.objects.pop(path, None)
+
+    def forget_uploads(self, path: str) -> None:
+        self.forgotten.append(path)
+
+
+def units_of(memory: Memory, **owner: str) -> units.Units:
+    names = units.Names("record", "mark")
+    return units.Units(t.cast("t.Any", memory), names, owner or {"name": "shop"}, lambda name: name.startswith("shop-"))
+
+
+def test_a_backup_counts_with_its_record_and_no_earlier() -> None:
+    memory = Memory()
+    making = units_of(memory).begin("shop-1")
+    assert making is not None
+    assert units_of(memory).begin("shop-1") is None
+    memory.put("shop-1/data", b"1")
+    making.add(memory.list("shop-1/data")[0])
+    assert units_of(memory).records("shop-") == {}
+    # Its process lives.
+    assert units_of(memory).abandoned("shop-") == []
+    making.complete(b"{}")
+    assert units_of(memory).records("shop-") == {"shop-1": b"{}"}
+    units_of(memory).remove("shop-1")
+    assert memory.objects == {}
+
+
+@pytest.mark.parametrize("what", ["gone", "other", "mark", "taken"])
+def test_what_is_not_as_it_was_sent_does_not_count(what: str) -> None:
+    memory = Memory()
+    making = units_of(memory).begin("shop-1")
+    assert making is not None
+    memory.put("shop-1/data", b"1")
+    making.add(memory.list("shop-1/data")[0])
+
+    def put(path: str, content: bytes) -> str:
+        # Another run takes this one for dead between the look and the record.
+        memory.objects[path] = content
+        memory.objects.pop("shop-1/data", None)
+        return ""
+
+    if what == "gone":
+        memory.remove(["shop-1/data"])
+    elif what == "other":
+        memory.put("shop-1/data", b"2")
+    elif what == "mark":
+        memory.put("shop-1/mark", b'{"token": "of another run"}')
+    else:
+        memory.put = put  # type: ignore[method-assign]
+    with pytest.raises(Failure, match="is not as it was written"):
+        making.complete(b"{}")
+    assert "shop-1/record" not in memory.objects
+
+
+@pytest.mark.parametrize(("age", "owner", "found"), [(10, "shop", []), (200, "shop", ["shop-1"]), (200, "eu", [])])
+def test_what_was_left_elsewhere_is_told_by_its_age(age: float, owner: str, found: list[str]) -> None:
+    memory = Memory()
+    mark = {"owner": {"name": owner}, "process": {}, "sending": ["shop-1/a", "shop-1/b"]}
+    memory.objects = {"shop-1/mark": json.dumps(mark).encode(), "shop-1/a": b"1", "shop-2/not-ours": b"2"}
+    memory.ages = {"shop-1/mark": age}
+    assert units_of(memory).abandoned("shop-") == found
+    for name in found:
+        units_of(memory).remove(name)
+        assert memory.forgotten == ["shop-1/a", "shop-1/b"]
+        assert set(memory.objects) == {"shop-2/not-ours"}
 
 
 def test_who_gives_up_leaves_no_thread() -> None:
