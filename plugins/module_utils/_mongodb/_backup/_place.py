@@ -62,4 +62,6 @@ class Place(t.Protocol):
 
     def rewrite(self, manifest: Manifest) -> None: ...
 
-    def open(self, backup: str, path: str) -> t.BinaryIO: ...
+    def open(self, backup: str, path: str) -> t.BinaryIO:
+        """Raises FileNotFoundError."""
+        raise NotImplementedError
