@@ -11,6 +11,7 @@ work in namespaces of their own.
 from __future__ import annotations
 
 import pathlib
+import subprocess
 import sys
 
 import ansible_test_env
@@ -20,6 +21,8 @@ import tree
 import yaml
 
 TARGETS = pathlib.Path("tests") / "integration" / "targets"
+# Images that a target wants and that not every lab has: the first time they are made, which takes minutes for MinIO.
+IMAGES = {"mongodb_backup_s3": ("minio", "python-pymongo")}
 # What these change is the whole cluster's: nothing else runs beside them.
 ALONE = frozenset(("storage_class",))
 
@@ -49,6 +52,11 @@ def main(wanted: list[str]) -> int:
         sys.exit(f"There is no target in {TARGETS}.")
     target = cluster.choose()
     print(f"Cluster: {target.title}", flush=True)
+    images = sorted({image for name in chosen for image in IMAGES.get(name, ())})
+    if target.is_lab and images:
+        subprocess.run(
+            [*cluster.LAB, "images", *(f"--load={image}" for image in images)], check=True, stdin=subprocess.DEVNULL
+        )
     copy = tree.copy()
     write_configuration(copy, target)
     environment = {**target.environment, **ansible_test_env.environment()}

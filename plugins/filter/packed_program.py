@@ -94,7 +94,10 @@ def packed_program(module: str) -> str:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
         for name, data in sorted(content.items()):
-            zipped.writestr(zipfile.ZipInfo(name, NO_TIME), data, zipfile.ZIP_DEFLATED, 9)
+            # Not compressed: what that gives depends on the zlib of the host that packs.
+            info = zipfile.ZipInfo(name, NO_TIME)
+            info.create_system = 3
+            zipped.writestr(info, data, zipfile.ZIP_STORED)
     return base64.b64encode(archive.getvalue()).decode()
 
 

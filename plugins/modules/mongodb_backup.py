@@ -12,8 +12,8 @@ version_added: 0.1.0
 author:
   - The stateful.kube authors (@stateful-kube)
 description:
-  - Copies all databases of a replica set into a folder of the host where the task runs, through the Kubernetes API
-    alone. Nothing runs in the cluster for it, and no database tools are needed.
+  - Copies all databases of a replica set into a folder of the host where the task runs, or into a bucket of S3, through
+    the Kubernetes API alone. Nothing runs in the cluster for it, and no database tools are needed.
   - The set may be written to meanwhile. The oplog is copied along from the moment at which the dump begins, and what is
     restored is the set as it was at the end of that slice. Collections may be created, renamed and dropped, indexes
     built and transactions committed meanwhile. Everything is read with read concern V(majority), so that nothing of a
@@ -35,6 +35,7 @@ extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection
   - stateful.kube._mongodb
+  - stateful.kube._s3
 attributes:
   idempotent:
     support: none
@@ -45,8 +46,19 @@ options:
       - The folder that backups are kept in. It is made where it does not exist. Each backup is a folder in it, called
         after the set and the time in UTC.
       - Several sets may share one folder. Whatever else is in it is left alone.
+      - Either this or O(s3) is required, without O(in_cluster).
     type: path
-    required: true
+  in_cluster:
+    description:
+      - Let the cluster make the backup, now, as the CronJob C(NAME-backup) of the role does when it is due, or with
+        O(mode=oplog) C(NAME-backup-oplog). It goes where these write, and they decide how many are kept.
+      - A Job is made from the CronJob and followed until it has ended. One that is backing up already is followed
+        instead, also one that a run which was killed has started.
+      - The account needs the rights to get the CronJob, to list pods, to get, list and create jobs, and to get
+        C(pods/log).
+      - Neither O(dest) nor O(s3), nor any other option that says what is backed up or how.
+    type: bool
+    default: false
   mode:
     description:
       - V(full) dumps everything.
@@ -105,6 +117,22 @@ EXAMPLES = r"""
     namespace: shop
     dest: /var/backups/shop
     mode: oplog
+
+- name: The same into a bucket
+  stateful.kube.mongodb_backup:
+    name: shop
+    namespace: shop
+    mode: oplog
+    s3:
+      endpoint: https://minio.example.com:9000
+      bucket: backups
+      secret: backups-s3
+
+- name: Back up now, in the cluster
+  stateful.kube.mongodb_backup:
+    name: shop
+    namespace: shop
+    in_cluster: true
 """
 
 RETURN = r"""
@@ -124,7 +152,7 @@ state:
   type: dict
   contains:
     path:
-      description: The folder that the backups are in.
+      description: The folder that the backups are in, or the bucket.
       type: str
       returned: always
     backup:
@@ -145,20 +173,34 @@ state:
       type: list
       elements: dict
       returned: always
+    job:
+      description: With O(in_cluster), the Job that was followed.
+      type: str
+      returned: with O(in_cluster)
+    said:
+      description: With O(in_cluster), the last lines of its log.
+      type: list
+      elements: str
+      returned: with O(in_cluster)
 refusal:
   description: Why the operation does not go on, as C(reason), C(evidence) and C(choices).
   returned: when the operation refuses
   type: dict
 """
 
+import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
     connection_arguments,
     wait_timeout_argument,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import s3_argument
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import place_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._job import InCluster
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._job import wish_of as job_wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._operate import Backup
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
@@ -171,23 +213,37 @@ SPECIFICATION = {
         **connection_arguments(),
         **target_arguments(),
         **wait_timeout_argument(300),
-        "dest": {"type": "path", "required": True},
+        "dest": {"type": "path"},
+        "s3": s3_argument(),
+        "in_cluster": {"type": "bool", "default": False},
         "mode": {"type": "str", "choices": ["full", "oplog"], "default": "full"},
         "keep": {"type": "int", "default": 0},
         "read_from": {"type": "str"},
         "gzip": {"type": "bool", "default": True},
         "verify": {"type": "bool", "default": False},
     },
+    "required_if": [("in_cluster", False, ("dest", "s3"), True)],
+    "mutually_exclusive": [("dest", "s3")],
     "supports_check_mode": True,
 }
 
 
 def run(task: Task) -> dict[str, t.Any]:
+    if task.params["in_cluster"]:
+        return run_in_cluster(task)
     wish = wish_of(task.params)
     with connect(task.params, task.warn) as cluster:
         target = Target.of(task.params, cluster.namespace)
+        place = place_of(task.params, "dest", cluster, target.namespace, target.namespace, target.name)
         with Observer(cluster, target) as observer:
-            return carry_out(Backup(observer, wish, task, task.params["wait_timeout"]), task)
+            return carry_out(Backup(observer, place, wish, task, task.params["wait_timeout"]), task)
+
+
+def run_in_cluster(task: Task) -> dict[str, t.Any]:
+    wish = job_wish_of(task.params)
+    with connect(task.params, task.warn) as cluster:
+        wish = dataclasses.replace(wish, namespace=wish.namespace or cluster.namespace)
+        return carry_out(InCluster(cluster, wish, task, task.params["wait_timeout"]), task)
 
 
 def main() -> None:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mongodb_backup_fetch
-short_description: Copy backups of a MongoDB replica set from their claim to this host
+short_description: Copy backups of a MongoDB replica set from their claim, or from S3, to this host
 version_added: 0.1.0
 author:
   - The stateful.kube authors (@stateful-kube)
 description:
-  - Brings the backups that the cluster makes by itself, on a claim, to a folder of the host where the task runs. Those
-    that are there already are left alone. From there M(stateful.kube.mongodb_restore) restores them.
-  - A pod of the namespace hands out the files on its own loopback, for as long as that takes; it mounts the claim
-    read-only. The files come through a tunnel of the Kubernetes API.
+  - Brings the backups that the cluster makes by itself, on a claim or in a bucket of S3 (O(s3)), to a folder of the
+    host where the task runs. Those that are there already are left alone. From there
+    M(stateful.kube.mongodb_restore) restores them.
+  - For a claim a pod of the namespace hands out the files on its own loopback, for as long as that takes; it mounts the
+    claim read-only. The files come through a tunnel of the Kubernetes API.
   - Every file is compared with its size and hash. A backup that is complete here has its right name; what a run that
     was killed left behind is removed by the next one.
   - The account needs the rights to get cronjobs and persistentvolumeclaims, to create, list and delete jobs and pods,
@@ -23,6 +24,7 @@ description:
 extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection
+  - stateful.kube._s3
 options:
   name:
     description: Name of the replica set's StatefulSet.
@@ -55,6 +57,16 @@ EXAMPLES = r"""
     name: shop
     namespace: shop
     dest: /var/backups/shop
+
+- name: Bring them from a bucket
+  stateful.kube.mongodb_backup_fetch:
+    name: shop
+    namespace: shop
+    dest: /var/backups/shop
+    s3:
+      endpoint: https://minio.example.com:9000
+      bucket: backups
+      secret: backups-s3
 """
 
 RETURN = r"""
@@ -97,9 +109,15 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
     connection_arguments,
     wait_timeout_argument,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import s3_argument
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fetch import Fetch, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import place_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fetch import (
+    Fetch,
+    FetchFromPlace,
+    Wish,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
 
@@ -112,7 +130,9 @@ SPECIFICATION = {
         "dest": {"type": "path", "required": True},
         "claim": {"type": "str"},
         "image": {"type": "str"},
+        "s3": s3_argument(),
     },
+    "mutually_exclusive": [("s3", "claim"), ("s3", "image")],
     "supports_check_mode": True,
 }
 
@@ -129,6 +149,9 @@ def run(task: Task) -> dict[str, t.Any]:
             claim=params["claim"] or "",
             image=params["image"] or "",
         )
+        if params["s3"]:
+            place = place_of(params, "", cluster, wish.namespace, wish.namespace, wish.name)
+            return carry_out(FetchFromPlace(place, wish, task, params["wait_timeout"]), task)
         return carry_out(Fetch(cluster, wish, task, params["wait_timeout"]), task)
 
 

@@ -137,21 +137,26 @@ def run(task: Task) -> dict[str, t.Any]:
         with Observer(cluster, target) as observer:
             seen = observer.observe()
             measured = measure(observer, seen)
-            jobs = _cron_jobs(cluster, target)
+            cron_jobs = _if_allowed(cluster, target, "CronJob", f"{_record.LABEL}={target.name}")
+            backups = f"app.kubernetes.io/name=mongodb-backup,app.kubernetes.io/instance={target.name}"
+            jobs = _if_allowed(cluster, target, "Job", backups) if cron_jobs else []
     now = time.time()
     state = facts(target, seen, now)
     measured_facts(state, target, measured)
     note = seen.stateful_set.backup if seen.stateful_set else ""
-    state["backup"] = {**_record.recorded(note, state["set_id"] or "", now), "schedules": _record.schedules(jobs)}
+    state["backup"] = {
+        **_record.recorded(note, state["set_id"] or "", now),
+        "schedules": _record.schedules(cron_jobs, jobs),
+    }
     found = problems(target, seen, now)
     found += _measures.problems({ordinal: target.pod(ordinal) for ordinal in measured}, measured)
     found += _record.problems(state["backup"]["schedules"])
     return {"changed": False, "state": state, "problems": found}
 
 
-def _cron_jobs(cluster: Cluster, target: Target) -> list[dict[str, t.Any]]:
+def _if_allowed(cluster: Cluster, target: Target, kind: str, labels: str) -> list[dict[str, t.Any]]:
     try:
-        return cluster.list("batch/v1", "CronJob", target.namespace, labels=f"{_record.LABEL}={target.name}")
+        return cluster.list("batch/v1", kind, target.namespace, labels=labels)
     except ApiError as error:
         if error.forbidden:
             return []  # who may not list them is told of the rest

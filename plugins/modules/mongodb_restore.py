@@ -15,6 +15,8 @@ description:
   - Brings what M(stateful.kube.mongodb_backup) has saved into a replica set that is there. The set may be the one that
     was saved, or another one, with any number of members.
   - Before anything is touched, every file of the backup is compared with its SHA-256.
+  - From a bucket (O(s3)) it is read as it is restored, and needs no room on this host. Each file is read twice, once to
+    compare it; a connection that breaks off is taken up again where it was.
   - A set that holds data is refused, unless its name is typed again (O(overwrite_data_of)). Then all its databases are
     replaced, also those that the backup does not have.
   - Collections come with their options, and at the end with their indexes and views. The oplog of the backup is
@@ -30,15 +32,17 @@ extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection
   - stateful.kube._mongodb
+  - stateful.kube._s3
 attributes:
   idempotent:
     support: none
     details: A restore that is asked for is done. Without O(overwrite_data_of) the second run is refused.
 options:
   src:
-    description: The folder that the backups are in, O(stateful.kube.mongodb_backup#module:dest) of the backup.
+    description:
+      - The folder that the backups are in, O(stateful.kube.mongodb_backup#module:dest) of the backup. Either this or
+        O(s3) is required.
     type: path
-    required: true
   backup:
     description:
       - Name of the full backup, as its folder is called, or V(latest), the newest one, with O(until) the newest one
@@ -143,6 +147,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
     connection_arguments,
     wait_timeout_argument,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import s3_argument
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._restore import Restore, source_of, wish_of
@@ -157,7 +162,8 @@ SPECIFICATION = {
         **connection_arguments(),
         **target_arguments(),
         **wait_timeout_argument(300),
-        "src": {"type": "path", "required": True},
+        "src": {"type": "path"},
+        "s3": s3_argument(),
         "backup": {"type": "str", "default": "latest"},
         "backup_of": {"type": "str"},
         "backup_of_namespace": {"type": "str"},
@@ -165,6 +171,8 @@ SPECIFICATION = {
         "users": {"type": "bool", "default": False},
         "overwrite_data_of": {"type": "str"},
     },
+    "required_one_of": [("src", "s3")],
+    "mutually_exclusive": [("src", "s3")],
     "supports_check_mode": True,
 }
 
@@ -173,7 +181,7 @@ def run(task: Task) -> dict[str, t.Any]:
     require_driver()
     with connect(task.params, task.warn) as cluster:
         target = Target.of(task.params, cluster.namespace)
-        source = source_of(task.params, target.namespace, task)
+        source = source_of(task.params, cluster, target.namespace, task)
         with Observer(cluster, target) as observer:
             wish = wish_of(task.params, source)
             return carry_out(Restore(observer, source, wish, task, task.params["wait_timeout"]), task)

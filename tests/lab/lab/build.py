@@ -33,6 +33,8 @@ TARGETS = ("./cmd/...", "github.com/rancher/local-path-provisioner")
 
 # Programs with a go.mod of their own, in the folder of their name: a change of one builds nothing else anew.
 PARTS = {"csi": "the storage driver for tests", "nfs": "the NFS client and the NFS provisioner"}
+# The same, built only when an image that is asked for holds them; with the package that is built.
+ON_DEMAND = {"minio": ("MinIO", "github.com/minio/minio")}
 # Names under which programs of a part are looked for on a PATH that holds its folder `path`.
 LINKS = {"nfs": {"mount": "mount", "mount.nfs": "mount"}}
 # Files that a part takes from a module it is built with, into its folder `manifests`: the module's folder, and them.
@@ -103,6 +105,15 @@ def ensure(settings: Settings) -> Path:
                 if part in MANIFESTS:
                     copy_manifests(settings.sources / part, *MANIFESTS[part], output / "manifests")
     return target
+
+
+def ensure_on_demand(settings: Settings, part: str) -> None:
+    """Build a part that not every lab has."""
+    title, package = ON_DEMAND[part]
+    ready = part_folder(settings, part)
+    if not ready.is_dir():
+        with workshop(settings, ready) as output:
+            build(settings.sources / part, [package], "-s -w", output, title)
 
 
 @contextmanager
@@ -183,7 +194,7 @@ def compile_package(go: str, folder: Path, package: str, linker_flags: str, outp
 
 def remove_outdated(settings: Settings) -> None:
     """Throw away what other versions of the sources built, once nothing runs from it any more."""
-    used = {folder(settings), *(part_folder(settings, part) for part in PARTS)}
+    used = {folder(settings), *(part_folder(settings, part) for part in (*PARTS, *ON_DEMAND))}
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:

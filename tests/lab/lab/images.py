@@ -105,6 +105,12 @@ class Recipe:
             places[target] = (self.parts[part] if part else self.binaries) / program
         return places
 
+    @property
+    def parts_on_demand(self) -> list[str]:
+        """Parts to be built before this image is made."""
+        named = {name.rpartition("/")[0] for name in self.content.get("go", {}).values()}
+        return sorted(named.intersection(build.ON_DEMAND))
+
     def host_state(self) -> Iterator[str]:
         for source in self.content.get("programs", {}).values():
             path = Path(source)
@@ -114,7 +120,7 @@ class Recipe:
 
 def recipes(settings: Settings, binaries: Path, on_demand: Sequence[str] = ()) -> list[Recipe]:
     """All that every lab has; and those that are made only on demand, as far as they are named."""
-    parts = {name: build.part_folder(settings, name) for name in build.PARTS}
+    parts = {name: build.part_folder(settings, name) for name in (*build.PARTS, *build.ON_DEMAND)}
     found = [Recipe(path, binaries, parts) for path in sorted((settings.sources / "images").glob("*.yml"))]
     if unknown := set(on_demand) - {recipe.name for recipe in found}:
         raise LabError(f"There is no recipe {', '.join(sorted(unknown))} in {settings.sources / 'images'}.")
@@ -151,6 +157,8 @@ def ensure(settings: Settings, binaries: Path, on_demand: Sequence[str] = ()) ->
     wanted = recipes(settings, binaries, on_demand)
     for recipe in wanted:
         if not image_file(settings, recipe).exists():
+            for part in recipe.parts_on_demand:
+                build.ensure_on_demand(settings, part)
             title = f"making the image {recipe.names[0]}"
             with progress.work(title) as current, workshop(settings, recipe) as folder:
                 make(recipe, folder, current)

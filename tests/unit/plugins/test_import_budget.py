@@ -46,7 +46,7 @@ ACTIONS = {
     "mongodb_repair": (PLAIN, "concurrent http ssl"),
     "mongodb_adopt": (PLAIN, "concurrent http ssl"),
     "mongodb_backup": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
-    "mongodb_backup_fetch": (PLAIN, "email http ssl"),
+    "mongodb_backup_fetch": (PLAIN, "concurrent email http ssl"),
     "mongodb_restore": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
     # No driver: a run that has nothing to do gets along without.
     "mongodb_replica_set": (PLAIN, "concurrent http ssl"),
@@ -77,7 +77,7 @@ IMPORTED_MODULES = {
     "manifests": ("", "concurrent ssl"),
     "mongodb_repair": ("", "concurrent ssl"),
     "mongodb_backup": ("", "concurrent ssl"),
-    "mongodb_backup_fetch": ("", "email http ssl"),
+    "mongodb_backup_fetch": ("", "concurrent email http ssl"),
     "mongodb_restore": ("", "concurrent ssl"),
     "mongodb_replica_set": ("", "concurrent ssl"),
     "mongodb_replica_set_info": ("", "concurrent ssl"),

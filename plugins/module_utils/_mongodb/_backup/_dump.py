@@ -8,15 +8,13 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
-import shutil
 import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _source as source
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import OutFile, Writer, documents
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import OutFile
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
     OPLOG,
@@ -29,6 +27,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fo
     iso,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._oplog import BUCKETS
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Writing
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import Wish, choose
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import NOT_PRIMARY, CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
@@ -42,16 +41,6 @@ SAY_EVERY = 5.0
 COMPRESSED = 10
 # What a member says that is shutting down, changing its role, or copying data itself.
 LEAVING = (*NOT_PRIMARY, 11601, 13436)
-
-
-def require_room(folder: pathlib.Path, needed: int, dest: str) -> None:
-    """Raises Failure where the folder's disk has less room than this many bytes."""
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise Failure(
-            f"dest: {dest} has {free >> 20} MiB of free room, and this backup needs {needed >> 20} MiB at least. "
-            "Nothing was written. Make room, or keep fewer backups."
-        )
 
 
 class Reading:
@@ -139,14 +128,14 @@ class Reading:
             self._observer.pause(0.5)
 
 
-def dump(reading: Reading, writer: Writer, wish: Wish) -> tuple[Manifest, set[str]]:
+def dump(reading: Reading, writer: Writing, wish: Wish) -> tuple[Manifest, set[str]]:
     """A full backup, and what was written to meanwhile. Raises NotYet while no collection was read, and Failure."""
     started = iso(time.time())
     suffix = ".bson.gz" if wish.gzip else ".bson"
     catalog = source.catalog(reading.bulk())
     oplog = source.Slice(catalog.at, writer.open(f"oplog{suffix}"))
     total = sum(one.get("size", 0) for one in catalog.collections)
-    require_room(writer.folder, total // COMPRESSED if wish.gzip else total, wish.dest)
+    writer.require_room(total // COMPRESSED if wish.gzip else total, wish.dest)
     work = _Dump(reading, writer, oplog, suffix, total)
     found = [work.collection(one, catalog.collections) for one in catalog.collections]
     consistent = max(reading.reached, catalog.at)
@@ -161,7 +150,7 @@ def dump(reading: Reading, writer: Writer, wish: Wish) -> tuple[Manifest, set[st
     return _manifest(reading, writer, FULL, started, oplog, consistent, tuple(found)), oplog.touched
 
 
-def copy_oplog(reading: Reading, writer: Writer, wish: Wish, positions: t.Sequence[Optime]) -> t.Optional[Manifest]:
+def copy_oplog(reading: Reading, writer: Writing, wish: Wish, positions: t.Sequence[Optime]) -> t.Optional[Manifest]:
     """A slice from the first of these positions that the oplog still has; nothing where nothing happened since."""
     started = iso(time.time())
     suffix = ".bson.gz" if wish.gzip else ".bson"
@@ -204,26 +193,16 @@ def _pull(reading: Reading, oplog: source.Slice, wanted: Optime) -> None:
         time.sleep(0.1)
 
 
-def _finish_oplog(writer: Writer, oplog: source.Slice, file: OutFile) -> None:
+def _finish_oplog(writer: Writing, oplog: source.Slice, file: OutFile) -> None:
     """Put what belongs in front of it in front of it."""
     written = writer.add(file)
-    if not oplog.head:
-        return
-    path = writer.folder / written.path
-    body = path.with_name(f"body-{path.name}")
-    path.rename(body)
-    whole = writer.open(written.path)
-    for at in sorted(oplog.head):
-        whole.write(oplog.head[at])
-    for document in documents(body):
-        whole.write(document)
-    writer.add(whole)
-    body.unlink()
+    if oplog.head:
+        writer.put_before(written, (oplog.head[at] for at in sorted(oplog.head)))
 
 
 def _manifest(
     reading: Reading,
-    writer: Writer,
+    writer: Writing,
     kind: str,
     started: str,
     oplog: source.Slice,
@@ -255,7 +234,7 @@ def _manifest(
 
 
 class _Dump:
-    def __init__(self, reading: Reading, writer: Writer, oplog: source.Slice, suffix: str, total: int) -> None:
+    def __init__(self, reading: Reading, writer: Writing, oplog: source.Slice, suffix: str, total: int) -> None:
         #: ids of collections that were not there any more
         self.gone: set[bytes] = set()
         self.oplog_file = oplog.file

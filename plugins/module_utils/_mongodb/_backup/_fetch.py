@@ -4,8 +4,8 @@
 
 # This file is private to the collection: no promise is made to others who import it.
 
-"""Brings backups that the cluster made from their claim to a folder of this host, through a tunnel to a pod that hands
-out files on its own loopback. Every file is compared with the hash in its manifest."""
+"""Brings backups to a folder of this host: from a bucket, or from the claim that the cluster made them on, through a
+tunnel to a pod that hands out files on its own loopback. Every file is compared with the hash in its manifest."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fo
     Manifest,
     is_folder_name,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
 from ansible_collections.stateful.kube.plugins.module_utils._storage import _probe_objects as probe
 from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_pods import remove
@@ -96,7 +97,7 @@ def _pod(cron_job: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
 
 def plan(wish: Wish, around: Around) -> t.Union[Plan, Refusal]:
     claim = claim_of(wish, around.cron_job)
-    if not claim or not pods_of(wish, around.cron_job).image:
+    if around.there is None and (not claim or not pods_of(wish, around.cron_job).image):
         return Refusal(
             f"There is no CronJob {wish.name}-backup in namespace {wish.namespace}, so it is not known where "
             "the backups are.",
@@ -118,27 +119,17 @@ def plan(wish: Wish, around: Around) -> t.Union[Plan, Refusal]:
     return Plan(tuple(steps))
 
 
-class Fetch(Operation[Around]):
+class _Copying(Operation[Around]):
     """Takes no Lease: it changes nothing in the set."""
 
-    def __init__(self, cluster: Cluster, wish: Wish, task: Task, wait_timeout: float) -> None:
+    def __init__(self, wish: Wish, task: Task, wait_timeout: float) -> None:
         self.title = f"{wish.namespace}/{wish.name}"
         self.wait_timeout = wait_timeout
-        self._cluster = cluster
         self._wish = wish
         self._task = task
         self._folder = Folder(wish.dest, wish.namespace, wish.name)
-        self._run = ""
         self._there: t.Optional[tuple[Manifest, ...]] = None
-        self._tunnel: t.Optional[Tunnel] = None
         self._said = time.monotonic()
-
-    def observe(self) -> Around:
-        wish = self._wish
-        found = self._cluster.get("batch/v1", "CronJob", f"{wish.name}-backup", wish.namespace) or {}
-        if self._there is None and not self._task.check_mode and isinstance(plan(wish, Around(found)), Plan):
-            self._there = tuple(self._look(found))
-        return Around(found, tuple(self._folder.manifests()), tuple(self._folder.leftovers()), self._there)
 
     def plan(self, observed: Around) -> t.Union[Plan, Refusal]:
         return plan(self._wish, observed)
@@ -161,6 +152,67 @@ class Fetch(Operation[Around]):
     def facts(self, observed: Around) -> dict[str, t.Any]:
         found = sorted(observed.here, key=lambda one: (one.ended, one.backup))
         return {"path": self._wish.dest, "backups": [one.facts() for one in found]}
+
+    def _copy(self, manifest: Manifest) -> None:
+        path = self._folder.path
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = path / (manifest.backup + PARTIAL)
+        partial.mkdir(mode=0o700)
+        writer = Writer(partial, manifest.backup, self._folder.mark())
+        try:
+            for file in manifest.files:
+                self._file(manifest, file, partial)
+            writer.complete(manifest)
+        except BaseException:
+            writer.abandon()
+            raise
+
+    def _file(self, manifest: Manifest, file: File, folder: pathlib.Path) -> None:
+        target = folder / file.path
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        found, size = hashlib.sha256(), 0
+        with os.fdopen(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as opened:
+            for part in self._read(f"{manifest.backup}/{file.path}"):
+                found.update(part)
+                size += len(part)
+                opened.write(part)
+                self._alive(f"copying {manifest.backup}/{file.path}, {size >> 20} MiB")
+            opened.flush()
+            os.fsync(opened.fileno())
+        if (size, found.hexdigest()) != (file.size, file.sha256):
+            raise Failure(
+                f"{self.title}: {manifest.backup}/{file.path} there is not as it was written: it has {size} "
+                f"bytes and had {file.size}, or another hash. The copy is removed. Look at the disk that it is on, and "
+                "take another backup."
+            )
+
+    def _read(self, path: str) -> t.Iterator[bytes]:
+        """The content of a file there. Raises FileNotFoundError."""
+        raise NotImplementedError
+
+    def _alive(self, text: str) -> None:
+        if time.monotonic() - self._said > SAY_EVERY:
+            self._said = time.monotonic()
+            if self._task.abandoned():
+                raise Failure(f"{self.title}: stopped, because the process that started this run is gone.")
+            self._task.progress(f"{self.title}: {text}")
+
+
+class Fetch(_Copying):
+    """From a claim."""
+
+    def __init__(self, cluster: Cluster, wish: Wish, task: Task, wait_timeout: float) -> None:
+        super().__init__(wish, task, wait_timeout)
+        self._cluster = cluster
+        self._run = ""
+        self._tunnel: t.Optional[Tunnel] = None
+
+    def observe(self) -> Around:
+        wish = self._wish
+        found = self._cluster.get("batch/v1", "CronJob", f"{wish.name}-backup", wish.namespace) or {}
+        if self._there is None and not self._task.check_mode and isinstance(plan(wish, Around(found)), Plan):
+            self._there = tuple(self._look(found))
+        return Around(found, tuple(self._folder.manifests()), tuple(self._folder.leftovers()), self._there)
 
     def close(self) -> None:
         if self._tunnel:
@@ -225,39 +277,6 @@ class Fetch(Operation[Around]):
             self._alive(f"waiting for pod {self._run}, which {why}")
             time.sleep(0.3)
 
-    def _copy(self, manifest: Manifest) -> None:
-        path = self._folder.path
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial = path / (manifest.backup + PARTIAL)
-        partial.mkdir(mode=0o700)
-        writer = Writer(partial, manifest.backup, self._folder.mark())
-        try:
-            for file in manifest.files:
-                self._file(manifest, file, partial)
-            writer.complete(manifest)
-        except BaseException:
-            writer.abandon()
-            raise
-
-    def _file(self, manifest: Manifest, file: File, folder: pathlib.Path) -> None:
-        target = folder / file.path
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        found, size = hashlib.sha256(), 0
-        with os.fdopen(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as opened:
-            for part in self._read(f"{manifest.backup}/{file.path}"):
-                found.update(part)
-                size += len(part)
-                opened.write(part)
-                self._alive(f"copying {manifest.backup}/{file.path}, {size >> 20} MiB")
-            opened.flush()
-            os.fsync(opened.fileno())
-        if (size, found.hexdigest()) != (file.size, file.sha256):
-            raise Failure(
-                f"{self.title}: {manifest.backup}/{file.path} on the claim is not as it was written: it has {size} "
-                f"bytes and had {file.size}, or another hash. The copy is removed. Look at the disk of the claim, and "
-                "take another backup."
-            )
-
     def _read(self, path: str) -> t.Iterator[bytes]:
         """The content of a file on the claim. Raises FileNotFoundError."""
         if self._tunnel is None:
@@ -273,12 +292,24 @@ class Fetch(Operation[Around]):
         finally:
             connection.close()
 
-    def _alive(self, text: str) -> None:
-        if time.monotonic() - self._said > SAY_EVERY:
-            self._said = time.monotonic()
-            if self._task.abandoned():
-                raise Failure(f"{self.title}: stopped, because the process that started this run is gone.")
-            self._task.progress(f"{self.title}: {text}")
+
+class FetchFromPlace(_Copying):
+    """From a bucket."""
+
+    def __init__(self, place: Place, wish: Wish, task: Task, wait_timeout: float) -> None:
+        super().__init__(wish, task, wait_timeout)
+        self._place = place
+
+    def observe(self) -> Around:
+        if self._there is None:
+            self._there = tuple(self._place.manifests())
+        return Around({}, tuple(self._folder.manifests()), tuple(self._folder.leftovers()), self._there)
+
+    def _read(self, path: str) -> t.Iterator[bytes]:
+        backup, _slash, file = path.partition("/")
+        with self._place.open(backup, file) as opened:
+            while part := opened.read(CHUNK):
+                yield part
 
 
 class _Connection(http.client.HTTPConnection):

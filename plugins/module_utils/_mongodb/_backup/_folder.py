@@ -12,10 +12,12 @@ import contextlib
 import fcntl
 import gzip
 import hashlib
+import itertools
 import json
 import os
 import pathlib
 import shutil
+import socket
 import struct
 import time
 import typing as t
@@ -30,6 +32,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fo
     folder_name,
     is_folder_name,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
 
 # Bytes.
 CHUNK = 1024 * 1024
@@ -51,6 +54,8 @@ class Folder:
 
     def __init__(self, path: str, namespace: str, name: str) -> None:
         self.path = pathlib.Path(path)
+        self.title = path
+        self.where = f"{socket.gethostname()}:{path}"
         self.namespace = namespace
         self.name = name
 
@@ -126,6 +131,14 @@ class Folder:
                     return Writer(partial, name, self.mark())
             seconds += 1
 
+    def open(self, backup: str, path: str) -> t.BinaryIO:
+        return (self.path / backup / path).open("rb")
+
+    def rewrite(self, manifest: Manifest) -> None:
+        folder = self.path / manifest.backup
+        _write_manifest(folder, manifest)
+        _sync_folder(folder)
+
     def mark(self) -> str:
         """What says whose a folder is that is not complete."""
         return json.dumps(self._mark())
@@ -172,11 +185,26 @@ class Writer:
         self._lock.write(mark)
         self._lock.flush()
 
+    def require_room(self, needed: int, dest: str) -> None:
+        require_room(self.folder, needed, dest)
+
     def open(self, path: str) -> OutFile:
         """A new file in here; one of the same path that was begun before is written anew."""
         target = self.folder / path
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        return OutFile(target, path)
+        return OutFile(_OnDisk(target), path)
+
+    def put_before(self, written: File, head: t.Iterable[bytes]) -> None:
+        """Write a file anew that begins with these documents."""
+        path = self.folder / written.path
+        body = path.with_name(f"body-{path.name}")
+        path.rename(body)
+        whole = self.open(written.path)
+        with body.open("rb") as opened:
+            for document in itertools.chain(head, documents(opened, written.path)):
+                whole.write(document)
+        self.add(whole)
+        body.unlink()
 
     def add(self, written: OutFile) -> File:
         found = written.close()
@@ -202,9 +230,14 @@ class Writer:
         self._lock.close()
 
 
-def rewrite_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
-    _write_manifest(folder, manifest)
-    _sync_folder(folder)
+def require_room(folder: pathlib.Path, needed: int, dest: str) -> None:
+    """Raises Failure where the folder's disk has less room than this many bytes."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise Failure(
+            f"dest: {dest} has {free >> 20} MiB of free room, and this backup needs {needed >> 20} MiB at least. "
+            "Nothing was written. Make room, or keep fewer backups."
+        )
 
 
 def _write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
@@ -225,13 +258,22 @@ def _sync_folder(folder: pathlib.Path) -> None:
         os.close(descriptor)
 
 
+class Target(t.Protocol):
+    """What the bytes of a file go to."""
+
+    def write(self, data: bytes) -> int: ...
+
+    def finish(self) -> t.Any: ...
+
+    def discard(self) -> None: ...
+
+
 class OutFile:
     """A file that is hashed while it is written, and compressed where its name says so."""
 
-    def __init__(self, target: pathlib.Path, path: str) -> None:
+    def __init__(self, target: Target, path: str) -> None:
         self.path = path
-        descriptor = os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        self._file = os.fdopen(descriptor, "wb")
+        self._target = target
         self._hash = hashlib.sha256()
         self._size = 0
         # Without a name and a time in its head, the same content gives the same file.
@@ -252,18 +294,33 @@ class OutFile:
     def _raw(self, data: bytes) -> int:
         self._hash.update(data)
         self._size += len(data)
-        return self._file.write(data)
+        return self._target.write(data)
 
     def close(self) -> File:
         if self._gzip:
             self._gzip.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        self._target.finish()
         return File(self.path, self._size, self._hash.hexdigest())
 
     def discard(self) -> None:
         """Let go of it; its content does not count."""
+        self._target.discard()
+
+
+class _OnDisk:
+    def __init__(self, path: pathlib.Path) -> None:
+        descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        self._file = os.fdopen(descriptor, "wb")
+
+    def write(self, data: bytes) -> int:
+        return self._file.write(data)
+
+    def finish(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def discard(self) -> None:
         self._file.close()
 
 
@@ -280,27 +337,27 @@ class _Sink:
         """Nothing is held back here."""
 
 
-def verify_files(folder: pathlib.Path, manifest: Manifest, alive: t.Callable[[int], None]) -> None:
+def verify_files(place: Place, manifest: Manifest, alive: t.Callable[[int], None]) -> None:
     """Compare every file with its size and hash. ``alive`` is told how many bytes were read. Raises Failure."""
     for file in manifest.files:
-        problem = _problem(folder / file.path, file, alive)
+        problem = _problem(place, manifest.backup, file, alive)
         if problem:
             raise Failure(
-                f"backup: {folder / file.path} is not as it was written: {problem}. Nothing was changed. Restore from "
-                "another backup, or from another copy of this one."
+                f"backup: {place.title}/{manifest.backup}/{file.path} is not as it was written: "
+                f"{problem}. Nothing was changed. Restore from another backup, or from another copy of this one."
             )
 
 
-def _problem(path: pathlib.Path, file: File, alive: t.Callable[[int], None]) -> str:
+def _problem(place: Place, backup: str, file: File, alive: t.Callable[[int], None]) -> str:
     found, size = hashlib.sha256(), 0
     try:
-        with path.open("rb") as opened:
+        with place.open(backup, file.path) as opened:
             while part := opened.read(CHUNK):
                 found.update(part)
                 size += len(part)
                 alive(len(part))
     except OSError as exc:
-        return f"it cannot be read ({exc.strerror})"
+        return f"it cannot be read ({exc.strerror or exc})"
     if size != file.size:
         return f"its size is {size} bytes and was {file.size}"
     if found.hexdigest() != file.sha256:
@@ -308,25 +365,25 @@ def _problem(path: pathlib.Path, file: File, alive: t.Callable[[int], None]) -> 
     return ""
 
 
-def documents(path: pathlib.Path) -> t.Iterator[bytes]:
-    """The BSON documents of a file, one after the other. Raises Damaged."""
-    with path.open("rb") as raw, gzip.open(raw) if path.name.endswith(".gz") else contextlib.nullcontext(raw) as file:
+def documents(raw: t.BinaryIO, name: str) -> t.Iterator[bytes]:
+    """The BSON documents of a file of that name, one after the other. Raises Damaged."""
+    with gzip.open(raw) if name.endswith(".gz") else contextlib.nullcontext(raw) as file:
         while True:
             head = file.read(_LENGTH.size)
             if not head:
                 return
             if len(head) < _LENGTH.size:
-                raise Damaged(f"{path} ends in the middle of a document")
+                raise Damaged(f"{name} ends in the middle of a document")
             length = _LENGTH.unpack(head)[0]
             if not SMALLEST_DOCUMENT <= length <= LARGEST_DOCUMENT:
-                raise Damaged(f"{path} holds something else than BSON documents")
+                raise Damaged(f"{name} holds something else than BSON documents")
             body = file.read(length - _LENGTH.size)
             if len(body) < length - _LENGTH.size:
-                raise Damaged(f"{path} ends in the middle of a document")
+                raise Damaged(f"{name} ends in the middle of a document")
             yield head + body
 
 
-def content(path: pathlib.Path) -> bytes:
+def content(raw: t.BinaryIO, name: str) -> bytes:
     """A whole small file, uncompressed."""
-    data = path.read_bytes()
-    return gzip.decompress(data) if path.name.endswith(".gz") else data
+    data = raw.read()
+    return gzip.decompress(data) if name.endswith(".gz") else data

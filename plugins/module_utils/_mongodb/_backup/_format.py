@@ -279,7 +279,9 @@ def base_for(found: t.Iterable[Manifest], wanted: str, until: t.Optional[Optime]
     """The full backup to restore from. Raises Failure."""
     known = fulls(found)
     if not known:
-        raise Failure("src: there is no complete full backup of such a set in this folder. Name another one.")
+        raise Failure(
+            "src, s3: there is no complete full backup of such a set there. Name another place, or the set (backup_of)."
+        )
     if wanted != "latest":
         named = next((one for one in known if one.backup == wanted), None)
         if named is None:

@@ -6,14 +6,16 @@
 
 """A backup by the cluster itself: the same operation, in a pod that asks the members straight and no API server.
 
-What it needs is Python, pymongo and the files that this one imports, which the role puts into a ConfigMap. The options
-are environment variables, name and password are files of a Secret, and what is said goes to standard output.
+What it needs is Python, pymongo, for S3 minio, and the files that this one imports, which the role puts into a
+ConfigMap. The options are environment variables, names and passwords are files of Secrets, and what is said goes to
+standard output.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import pathlib
 import select
@@ -24,6 +26,7 @@ import sys
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import bucket_of_files
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import (
     CHUNK,
     Layer,
@@ -32,8 +35,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import
 )
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import InBucket
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import Folder
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._operate import Backup
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Credentials
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
@@ -47,8 +53,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
     StatefulSet,
     newest_config,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._trust import AUTHORITIES
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
 
+# In the Secret of the members, as mongodb_tls writes it: begins with the mode.
+VERSION = "version"
 # Seconds until a member that does not take a connection counts as away.
 CONNECT_TIMEOUT = 3.0
 # Of a pod: what the kubelet shows as the reason why it ended.
@@ -59,8 +68,9 @@ LONGEST_REASON = 4000
 class Straight(Tunnel):
     """The same private socket, carried to an address that is reached without the API server."""
 
-    def __init__(self, host: str, port: int, tls: t.Optional[t.Callable[[], ServerTls]]) -> None:
-        super().__init__(t.cast("t.Any", None), "", host, port, tls)
+    def __init__(self, host: str, port: int, tls: t.Callable[[], t.Optional[ServerTls]]) -> None:
+        super().__init__(t.cast("t.Any", None), "", host, port)
+        self._spoken = tls
         self._address = (host, port)
 
     def _carry(self, near: socket.socket) -> None:
@@ -74,7 +84,7 @@ class Straight(Tunnel):
         far.settimeout(None)
         self._open.add(near)
         try:
-            _carry_between(near, far, self._layer(self._tls() if self._tls else None))
+            _carry_between(near, far, self._layer(self._spoken()))
         except ssl.SSLError as exc:
             self.error = f"{self._address[0]} cannot be trusted ({exc})"
         except OSError:
@@ -113,13 +123,11 @@ def _carry_between(near: socket.socket, far: socket.socket, layer: t.Optional[La
 class Inside(Observer):
     """Knows the members by the configuration that they tell, and nothing of the cluster's objects."""
 
-    def __init__(
-        self, target: Target, members: int, secret: pathlib.Path, authorities: t.Optional[pathlib.Path]
-    ) -> None:
+    def __init__(self, target: Target, members: int, secret: pathlib.Path, tls: pathlib.Path) -> None:
         super().__init__(t.cast("t.Any", None), target)
         self._known = set(range(members))
         self._files = secret
-        self._authorities = authorities
+        self._tls = tls
 
     def observe(self) -> Snapshot:
         self._credentials = _credentials(self._files)
@@ -164,12 +172,23 @@ class Inside(Observer):
     def _straight(self, pod: str) -> Straight:
         target = self.target
         host = f"{pod}.{target.service}.{target.namespace}.svc.{target.cluster_domain}"
-        return Straight(host, target.port, _trust(self._authorities, host) if self._authorities else None)
+        return Straight(host, target.port, lambda: spoken(self._tls, host))
 
 
-def _trust(authorities: pathlib.Path, host: str) -> t.Callable[[], ServerTls]:
-    """Read anew for each connection: the file changes with its Secret."""
-    return lambda: ServerTls(context_for(authorities.read_text("utf-8")), host)
+def spoken(folder: pathlib.Path, host: str) -> t.Optional[ServerTls]:
+    """How to speak to a member; None for plainly. Read anew for each connection: the files change with their Secret.
+
+    Nothing is tried, or whoever stands in between could choose. The mode in the Secret and that of each process are one
+    apart at most: up to allowTLS all of them take plain connections, and from preferTLS on all of them take TLS. So a
+    set that is given TLS, or freed of it, can be read at any moment.
+    """
+    try:
+        mode = (folder / VERSION).read_text("utf-8").partition(" ")[0]
+        if mode not in ("preferTLS", "requireTLS"):
+            return None
+        return ServerTls(context_for((folder / AUTHORITIES).read_text("utf-8")), host)
+    except FileNotFoundError:
+        return None
 
 
 def _credentials(folder: pathlib.Path) -> Credentials:
@@ -209,6 +228,12 @@ class Said:
         return False
 
 
+def _place(params: t.Mapping[str, t.Any], secret: pathlib.Path, target: Target) -> Place:
+    if params.get("s3"):
+        return InBucket(bucket_of_files(params["s3"], secret), target.namespace, target.name)
+    return Folder(params["dest"], target.namespace, target.name)
+
+
 def _stop(*_unused: object) -> None:
     """The first process of a container is not ended by a signal that it does not handle."""
     raise SystemExit("stopped by a signal; what was begun is removed")
@@ -225,6 +250,8 @@ def main(environment: t.Mapping[str, str]) -> int:
         "gzip": True,
         "verify": False,
     }
+    if environment.get("BACKUP_S3"):
+        params["s3"] = json.loads(environment["BACKUP_S3"])
     target = Target(
         name=environment["BACKUP_OF"],
         namespace=environment["BACKUP_NAMESPACE"],
@@ -236,9 +263,11 @@ def main(environment: t.Mapping[str, str]) -> int:
     task = Said(params)
     try:
         secret = pathlib.Path(environment["BACKUP_SECRET"])
-        authorities = pathlib.Path(environment["BACKUP_AUTHORITIES"]) if environment["BACKUP_AUTHORITIES"] else None
-        with Inside(target, int(environment["BACKUP_MEMBERS"]), secret, authorities) as observer:
-            result = carry_out(Backup(observer, wish_of(params), task, float(environment["BACKUP_TIMEOUT"])), task)
+        tls = pathlib.Path(environment["BACKUP_TLS"])
+        wish = wish_of(params)
+        place = _place(params, pathlib.Path(environment.get("BACKUP_S3_SECRET", "")), target)
+        with Inside(target, int(environment["BACKUP_MEMBERS"]), secret, tls) as observer:
+            result = carry_out(Backup(observer, place, wish, task, float(environment["BACKUP_TIMEOUT"])), task)
     except Failure as failure:
         task.progress(failure.message)
         with contextlib.suppress(OSError):

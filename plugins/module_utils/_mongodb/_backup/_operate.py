@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import dataclasses
-import socket
 import time
 import typing as t
 
@@ -23,8 +22,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._du
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import (
     Damaged,
-    Folder,
-    rewrite_manifest,
     verify_files,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
@@ -34,6 +31,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fo
     continuing,
     iso,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import Around, Wish, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._record import ANNOTATION, noted
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._restore_work import Source
@@ -51,7 +49,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Op
 class Backup(Operation[Around]):
     """Takes no Lease: it changes nothing in the set, and nothing in the set has to wait for it."""
 
-    def __init__(self, observer: Observer, wish: Wish, task: Task, wait_timeout: float) -> None:
+    def __init__(self, observer: Observer, place: Place, wish: Wish, task: Task, wait_timeout: float) -> None:
         target = observer.target
         self.title = f"{target.namespace}/{target.name}"
         self.wait_timeout = wait_timeout
@@ -59,7 +57,7 @@ class Backup(Operation[Around]):
         self._cluster = observer.cluster
         self._wish = wish
         self._task = task
-        self._folder = Folder(wish.dest, target.namespace, target.name)
+        self._place = place
         self._done = False
         self._made: t.Optional[Manifest] = None
         self._verified = False
@@ -70,8 +68,8 @@ class Backup(Operation[Around]):
     def observe(self) -> Around:
         return Around(
             seen=self._observer.observe(),
-            manifests=tuple(self._folder.manifests()),
-            leftovers=tuple(self._folder.leftovers()),
+            manifests=tuple(self._place.manifests()),
+            leftovers=tuple(self._place.leftovers()),
             made=self._done,
             verified=self._verified,
         )
@@ -87,7 +85,7 @@ class Backup(Operation[Around]):
                 elif step.action == "verify":
                     self._verify()
                 elif step.action == "remove":
-                    self._folder.remove(step.target)
+                    self._place.remove(step.target)
                 else:
                     raise AssertionError(step.action)
             except OSError as exc:
@@ -98,7 +96,7 @@ class Backup(Operation[Around]):
                 ) from exc
 
     def _dump(self, observed: Around) -> None:
-        writer = self._folder.begin(self._wish.kind)
+        writer = self._place.begin(self._wish.kind)
         try:
             with Reading(self._observer, self._wish, self._task, self.title, self.wait_timeout) as reading:
                 if self._wish.kind == OPLOG:
@@ -131,8 +129,8 @@ class Backup(Operation[Around]):
                 f"{self.title}: the backup is complete, and could not be verified, because no pod of the set is left "
                 "to take the image from. Run it again when the set is back."
             )
-        source = Source(self._folder.path, made)
-        verify_files(self._folder.path / made.backup, made, lambda _size: self._alive("reading the files again"))
+        source = Source(self._place, made)
+        verify_files(self._place, made, lambda _size: self._alive("reading the files again"))
         try:
             with Scratch(self._observer, self._alive, self.title, self.wait_timeout) as scratch:
                 self._verification = scratch.check(source, self._expected, live)
@@ -153,7 +151,7 @@ class Backup(Operation[Around]):
     def _note(self, verified: str) -> None:
         if self._made:
             self._made = dataclasses.replace(self._made, verified=verified)
-            rewrite_manifest(self._folder.path / self._made.backup, self._made)
+            self._place.rewrite(self._made)
             self._record()
 
     def _record(self) -> None:
@@ -163,9 +161,8 @@ class Backup(Operation[Around]):
         stateful_set = self._observer.objects().stateful_set
         if made is None or stateful_set is None or not stateful_set.uid:
             return  # in the cluster itself nothing is known of the StatefulSet, and its CronJob tells as much
-        where = f"{socket.gethostname()}:{self._wish.dest}"
         try:
-            note = noted(stateful_set.backup, made, where)
+            note = noted(stateful_set.backup, made, self._place.where)
             annotate(self._cluster, target, stateful_set, {ANNOTATION: note}, exact=False)
         except (ApiError, Unreachable) as exc:
             self._task.warn(

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._s3 import Address
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
@@ -52,10 +53,10 @@ def wish_of(params: t.Mapping[str, t.Any]) -> Wish:
         )
     if params["keep"] < 0:
         raise Failure(f"keep: expected a number of backups, or 0 to keep all, found {params['keep']}.")
-    if not os.path.isabs(params["dest"]):
+    if not params.get("s3") and not os.path.isabs(params["dest"]):
         raise Failure(f"dest: expected an absolute path, such as /var/backups/shop, found {params['dest']}.")
     return Wish(
-        dest=params["dest"],
+        dest=Address.of(params["s3"]).title if params.get("s3") else params["dest"],
         kind=params["mode"],
         keep=params["keep"],
         read_from=params["read_from"] or "",
@@ -149,7 +150,7 @@ def _refusal(target: Target, wish: Wish, around: Around) -> t.Optional[Refusal]:
         return Refusal(missing_secret(target))
     if wish.kind == OPLOG and seen.config and not fulls(around.own):
         return Refusal(
-            "An oplog slice continues a full backup, and there is none of this replica set in the folder.",
+            "An oplog slice continues a full backup, and there is none of this replica set there.",
             evidence=(
                 f"dest is {wish.dest}",
                 *(f"{one.backup} is of the set {one.set_id}" for one in around.manifests),

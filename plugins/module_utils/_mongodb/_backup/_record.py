@@ -64,8 +64,27 @@ def _parse(annotation: str) -> dict[str, t.Any]:
     return {}
 
 
-def schedules(cron_jobs: t.Iterable[Object]) -> list[dict[str, t.Any]]:
-    """For results: what the cluster does by itself, and when that began and succeeded last."""
+def ended(job: t.Mapping[str, t.Any]) -> str:
+    """How a Job has ended: Complete, Failed, or not at all."""
+    for one in (job.get("status") or {}).get("conditions") or ():
+        if one["type"] in ("Complete", "Failed") and one["status"] == "True":
+            return str(one["type"])
+    return ""
+
+
+def _last_failure(jobs: t.Iterable[Object], cron_job: Object) -> t.Optional[str]:
+    """When the newest of its Jobs that failed had begun."""
+    uid = cron_job["metadata"].get("uid")
+    begun = [
+        str((one.get("status") or {}).get("startTime") or one["metadata"].get("creationTimestamp") or "")
+        for one in jobs
+        if ended(one) == "Failed" and any(by.get("uid") == uid for by in one["metadata"].get("ownerReferences") or ())
+    ]
+    return max(begun, default=None)
+
+
+def schedules(cron_jobs: t.Iterable[Object], jobs: t.Sequence[Object] = ()) -> list[dict[str, t.Any]]:
+    """For results: what the cluster does by itself, and when that began, succeeded and failed last."""
     found = []
     for one in sorted(cron_jobs, key=lambda one: str(one["metadata"]["name"])):
         status = one.get("status") or {}
@@ -77,6 +96,7 @@ def schedules(cron_jobs: t.Iterable[Object]) -> list[dict[str, t.Any]]:
                 "running": bool(status.get("active")),
                 "last_begun": status.get("lastScheduleTime"),
                 "last_success": status.get("lastSuccessfulTime"),
+                "last_failure": _last_failure(jobs, one),
             }
         )
     return found
@@ -86,12 +106,15 @@ def problems(found: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
     """What a person on call should know of them, one sentence each."""
     told = []
     for one in found:
-        begun, done = (seconds(one[key] or "") for key in ("last_begun", "last_success"))
+        failed = one.get("last_failure")
+        # While one runs, the one before it may have failed: only its Job tells.
+        last = failed if one["running"] else one["last_begun"]
+        begun, done = seconds(last or ""), seconds(one["last_success"] or "")
         if one["suspended"]:
             told.append(f"CronJob {one['name']} is suspended: no backup is made")
-        elif begun and not one["running"] and done < begun:
+        elif begun and done < begun:
             since = f"the last one that did is of {one['last_success']}" if done else "none ever did"
-            told.append(f"CronJob {one['name']}: the backup of {one['last_begun']} did not succeed; {since}")
+            told.append(f"CronJob {one['name']}: the backup of {last} did not succeed; {since}")
     return told
 
 

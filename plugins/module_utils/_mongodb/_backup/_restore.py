@@ -11,13 +11,14 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import place_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._dump import LEAVING, SAY_EVERY
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import (
     Damaged,
-    Folder,
     verify_files,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
@@ -47,11 +48,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Op
 LATEST = "latest"
 
 
-def source_of(params: t.Mapping[str, t.Any], namespace: str, task: Task) -> Source:
+def source_of(params: t.Mapping[str, t.Any], cluster: Cluster, namespace: str, task: Task) -> Source:
     """Choose the backup and check every byte of it, before anything is touched. Raises Failure."""
     name = params["backup_of"] or params["name"]
-    folder = Folder(params["src"], params["backup_of_namespace"] or namespace, name)
-    found = folder.manifests()
+    place = place_of(params, "src", cluster, namespace, params["backup_of_namespace"] or namespace, name)
+    found = place.manifests()
     last = params["until"] == LATEST
     until = Optime.parse(params["until"]) if params["until"] and not last else None
     base = base_for(found, params["backup"], until)
@@ -71,8 +72,8 @@ def source_of(params: t.Mapping[str, t.Any], namespace: str, task: Task) -> Sour
             task.progress(f"checking {base.backup}: {read >> 20} MiB read")
 
     for manifest in (base, *needed):
-        verify_files(folder.path / manifest.backup, manifest, alive)
-    return Source(folder.path, base, tuple(needed), until)
+        verify_files(place, manifest, alive)
+    return Source(place, base, tuple(needed), until)
 
 
 def wish_of(params: t.Mapping[str, t.Any], source: Source) -> Wish:

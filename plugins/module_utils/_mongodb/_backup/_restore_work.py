@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
@@ -33,6 +32,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._op
     create,
     split,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 
 NAMESPACE_NOT_FOUND = 26
@@ -58,7 +58,7 @@ _EMPTY_STAMP = b"\x00" * 8
 class Source:
     """What is restored: a full backup, the slices that continue it, and where to stop."""
 
-    folder: pathlib.Path
+    place: Place
     base: Manifest
     slices: tuple[Manifest, ...] = ()
     #: operations from this position on are left out
@@ -69,8 +69,9 @@ class Source:
         """The last position that is restored, as far as it is known beforehand."""
         return self.slices[-1].end if self.slices else self.base.end
 
-    def path(self, manifest: Manifest, file: str) -> pathlib.Path:
-        return self.folder / manifest.backup / file
+    def documents(self, manifest: Manifest, file: str) -> t.Iterator[bytes]:
+        with self.place.open(manifest.backup, file) as opened:
+            yield from documents(opened, f"{manifest.backup}/{file}")
 
     def entries(self) -> t.Iterator[t.Any]:
         """The oplog, in order and each entry once."""
@@ -78,7 +79,7 @@ class Source:
 
         position = Optime(0, 0)
         for manifest in (self.base, *self.slices):
-            for raw in documents(self.path(manifest, manifest.oplog_file)):
+            for raw in self.documents(manifest, manifest.oplog_file):
                 entry = RawBSONDocument(raw)
                 at = Optime.of(entry["ts"])
                 if self.until and not at < self.until:
@@ -91,7 +92,8 @@ class Source:
     def metadata(self, collection: Collection) -> dict[str, t.Any]:
         from bson import json_util
 
-        text = content(self.path(self.base, collection.metadata)).decode()
+        with self.place.open(self.base.backup, collection.metadata) as opened:
+            text = content(opened, collection.metadata).decode()
         found: dict[str, t.Any] = json_util.loads(text, json_options=json_util.CANONICAL_JSON_OPTIONS)
         return found
 
@@ -176,7 +178,7 @@ class Work:
             self._make(database, described.name, create(described.name, options))
         count = 0
         total = sum(collection.bytes for collection in every.values())
-        for batch in _batches(documents(self._source.path(self._source.base, one.data))):
+        for batch in _batches(self._source.documents(self._source.base, one.data)):
             self._insert(database, name, batch)
             count += len(batch)
             self._loaded += sum(len(raw) for raw in batch)

@@ -7,6 +7,7 @@
 Usage: outside.py KUBECONFIG NAMESPACE COMMAND ...
 
 - ``seed SET``: what no writer changes, of every kind that a database knows;
+- ``more SET``: a hundred documents more, in a collection of their own;
 - ``write SET LOG STOP``: everything that a backup may meet, until the file STOP is there. Every write that was
   acknowledged is a line of LOG, with its position in the oplog;
 - ``acknowledged SET LOG POSITION``: which of them are there; POSITION is the first that must not be there;
@@ -339,6 +340,8 @@ def main():
     found = {}
     if command == "seed":
         seed(sets.primary(rest[0]))
+    elif command == "more":
+        sets.primary(rest[0]).base.more.insert_many([{"_id": number} for number in range(100)])
     elif command == "write":
         Writer(sets, *rest).run()
     elif command == "acknowledged":

@@ -76,7 +76,7 @@ def test_straight_carries_both_ways_and_ends_with_either_side() -> None:
                 far.sendall(far.recv(100).upper())
 
         threading.Thread(target=echo, daemon=True).start()
-        with inside.Straight(*server.getsockname(), tls=None) as straight, _connected(straight.path) as near:
+        with inside.Straight(*server.getsockname(), tls=lambda: None) as straight, _connected(straight.path) as near:
             near.sendall(b"hello")
             assert near.recv(100) == b"HELLO"
             assert near.recv(100) == b""
@@ -85,7 +85,7 @@ def test_straight_carries_both_ways_and_ends_with_either_side() -> None:
 def test_straight_says_why_nobody_is_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
-    with inside.Straight(*address, tls=None) as straight, _connected(straight.path) as near:
+    with inside.Straight(*address, tls=lambda: None) as straight, _connected(straight.path) as near:
         assert near.recv(100) == b""
         assert "127.0.0.1 cannot be reached" in str(straight.error)
 

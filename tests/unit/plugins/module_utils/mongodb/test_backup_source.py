@@ -104,6 +104,11 @@ class Member:
             yield self._raw(one) if isinstance(one, list) else one
 
 
+def documents_in(path: pathlib.Path) -> list[bytes]:
+    with path.open("rb") as opened:
+        return list(documents(opened, path.name))
+
+
 @pytest.fixture
 def folder(tmp_path: pathlib.Path) -> Folder:
     return Folder(str(tmp_path), "prod", "shop")
@@ -116,7 +121,7 @@ def slice_of(folder: Folder, start: Optime) -> tuple[source.Slice, t.Callable[[]
 
     def written() -> list[int]:
         dumping._finish_oplog(writer, found, file)
-        return [bson.decode(one)["ts"].time for one in documents(writer.folder / "oplog.bson")]
+        return [bson.decode(one)["ts"].time for one in documents_in(writer.folder / "oplog.bson")]
 
     return found, written
 
@@ -273,7 +278,7 @@ def read(folder: Folder, reading: Reading) -> tuple[Collection, dumping._Dump, l
     oplog._pulled = 10**12  # not due
     work = dumping._Dump(t.cast("t.Any", reading), writer, oplog, ".bson", 1)
     found = work.collection(A, [A])
-    return found, work, [bson.decode(one)["_id"] for one in documents(writer.folder / "d/a.bson")]
+    return found, work, [bson.decode(one)["_id"] for one in documents_in(writer.folder / "d/a.bson")]
 
 
 def held(*ids: int) -> list[dict[str, t.Any]]:
@@ -395,7 +400,7 @@ def restored(
     base = dataclasses.replace(base, collections=(data,))
     writer.complete(base)
     primary = Primary()
-    wanted = Source(folder.path, base, (), Optime(until, 1) if until else None)
+    wanted = Source(folder, base, (), Optime(until, 1) if until else None)
     return Work(t.cast("t.Any", primary), wanted, lambda text: None), primary
 
 

@@ -69,6 +69,22 @@ def cron_job(**status: t.Any) -> dict[str, t.Any]:
     return {"metadata": {"name": "shop-backup"}, "spec": spec, "status": status}
 
 
+def test_a_failure_is_told_also_while_the_next_one_runs() -> None:
+    running = cron_job(lastScheduleTime="2026-01-03T02:00:00Z", lastSuccessfulTime="2026-01-01T02:03:00Z", active=[{}])
+    running["metadata"]["uid"] = "1"
+    job = {
+        "metadata": {"name": "shop-backup-1", "ownerReferences": [{"uid": "1"}]},
+        "status": {"startTime": "2026-01-02T02:00:00Z", "conditions": [{"type": "Failed", "status": "True"}]},
+    }
+    (told,) = record.problems(record.schedules([running], [job]))
+    assert "the backup of 2026-01-02T02:00:00Z did not succeed" in told
+    other = {**job, "metadata": {"name": "other", "ownerReferences": [{"uid": "2"}]}}
+    succeeded = {**job, "status": {**job["status"], "conditions": [{"type": "Complete", "status": "True"}]}}
+    assert record.problems(record.schedules([running], [other, succeeded])) == []
+    later = {**running, "status": {**running["status"], "lastSuccessfulTime": "2026-01-02T03:00:00Z"}}
+    assert record.problems(record.schedules([later], [job])) == []
+
+
 @pytest.mark.parametrize(
     ("job", "says"),
     [
