@@ -196,6 +196,7 @@ def _params(members: int, entries: t.Sequence[t.Mapping[str, t.Any]]) -> dict[st
         "template_changes": False,
         "claims_when_scaled": "retain",
         "feature_compatibility_version": None,
+        "authentication": "required",
     }
 
 
