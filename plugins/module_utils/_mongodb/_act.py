@@ -40,6 +40,7 @@ STANDS_FOR = 5.0
 STANDS_AGAIN = 0.2
 # Seconds that members may take to replicate from another one.
 FOLLOWS_WITHIN = 3.0
+FOLLOWS_TOLD_AGAIN = 0.5
 
 # Answers that another look, a little later, may not get any more.
 TRANSIENT = (
@@ -237,7 +238,7 @@ def _step_down(observer: Observer, step: Step, seen: Snapshot) -> None:
     others = [ordinal for ordinal in observer.links if ordinal not in (step.data["ordinal"], to)]
     # It may have stepped down itself a moment ago. Should this run be killed, all of this ends by itself.
     _freeze(observer, to, 0)
-    _follow(observer, others, observer.target.host(to, seen))
+    _follow(observer, others, observer.target.host(to, seen), client)
     for ordinal in others:
         _freeze(observer, ordinal, STAND_BACK)
     try:
@@ -268,25 +269,47 @@ def _stand(observer: Observer, ordinal: int) -> None:
         time.sleep(STANDS_AGAIN)
 
 
-def _follow(observer: Observer, ordinals: t.Sequence[int], host: str) -> None:
+def _follow(observer: Observer, ordinals: t.Sequence[int], host: str, primary: Client) -> None:
     """Let members replicate from who is to be primary: after an election they look for a source for a second or more.
 
-    Without one that follows, the new primary has no majority for its first writes. It is only for speed, so whoever
-    cannot is left alone.
+    Without one that follows, the new primary has no majority for its first writes. A member refuses a source that has
+    nothing newer than itself, and looks again a second later; so something is written meanwhile, and it follows only
+    once it got something from there. It is only for speed, so whoever cannot is left alone.
     """
-    told = []
-    for ordinal in ordinals:
-        with contextlib.suppress(CommandError, NoAnswer, NotYet):
-            _link_client(observer, ordinal, login=True).command("replSetSyncFrom", host)
-            told.append(ordinal)
+    waiting = {ordinal: _Following() for ordinal in ordinals}
     until = time.monotonic() + FOLLOWS_WITHIN
-    while told and time.monotonic() < until:
-        with contextlib.suppress(CommandError, NoAnswer, NotYet):
-            status = _link_client(observer, told[0], login=True).command("replSetGetStatus")
-            if status.get("syncSourceHost") == host:
-                told.pop(0)
-                continue
-        time.sleep(0.05)
+    while waiting and time.monotonic() < until:
+        for ordinal, following in list(waiting.items()):
+            with contextlib.suppress(CommandError, NoAnswer, NotYet):
+                if following.follows(_link_client(observer, ordinal, login=True), host):
+                    del waiting[ordinal]
+        if waiting:
+            with contextlib.suppress(CommandError, NoAnswer):
+                primary.command("appendOplogNote", data={"stateful.kube": "another source"})
+            time.sleep(0.05)
+
+
+class _Following:
+    """How far a member has come in replicating from another one."""
+
+    def __init__(self) -> None:
+        self._told = float("-inf")
+        self._began: t.Any = None
+
+    def follows(self, member: Client, host: str) -> bool:
+        """Whether it has got something from there; where it has another source it is told again, now and then."""
+        status = member.command("replSetGetStatus")
+        newest = ((status.get("optimes") or {}).get("appliedOpTime") or {}).get("ts")
+        if status.get("syncSourceHost") == host:
+            if self._began is not None and newest is not None and newest > self._began:
+                return True
+            self._began = self._began if self._began is not None else newest
+            return False
+        self._began = None
+        if time.monotonic() - self._told > FOLLOWS_TOLD_AGAIN:
+            member.command("replSetSyncFrom", host)
+            self._told = time.monotonic()
+        return False
 
 
 def _leave_source(observer: Observer, step: Step, seen: Snapshot) -> None:
@@ -305,7 +328,8 @@ def _leave_source(observer: Observer, step: Step, seen: Snapshot) -> None:
                 continue
             if _link_client(observer, ordinal, login=True).command("replSetGetStatus").get("syncSourceHost") == source:
                 fed.append(ordinal)
-    _follow(observer, fed, observer.target.host(seen.primary, seen))
+    if fed:
+        _follow(observer, fed, observer.target.host(seen.primary, seen), _primary_client(observer, step, seen))
 
 
 def _freeze(observer: Observer, ordinal: int, seconds: int) -> None:

@@ -377,11 +377,18 @@ def step_down(server: dict[str, t.Any]) -> None:
 
 
 def stepping_down(reply: t.Any) -> Replies:
+    """Another source is taken when it is told, and gives something once there is something new."""
+    source, newest = ["shop-0.shop.shop.svc.cluster.local:27017"], [1]
+
     def replies(login: bool, name: str, value: t.Any) -> t.Any:
         if name == "replSetStepDown":
             return reply
+        if name == "replSetSyncFrom":
+            source[0] = value
+        if name == "appendOplogNote":
+            newest[0] += 1
         if name == "replSetGetStatus":
-            return {**STATUS, "syncSourceHost": "shop-2.shop.shop.svc.cluster.local:27017"}
+            return {**STATUS, "syncSourceHost": source[0], "optimes": {"appliedOpTime": {"ts": newest[0]}}}
         return CONFIG if name == "replSetGetConfig" else {"ok": 1, "isWritablePrimary": True}
 
     return replies
@@ -397,6 +404,9 @@ def test_the_one_that_is_to_take_over_is_alone_and_followed(server: dict[str, t.
     assert commands(server) == [
         ("replSetFreeze", 0),
         ("replSetSyncFrom", "shop-2.shop.shop.svc.cluster.local:27017"),
+        # One for each look: told, seen to have another source, seen to have got something from there.
+        ("appendOplogNote", 1),
+        ("appendOplogNote", 1),
         ("replSetFreeze", _act.STAND_BACK),
         ("replSetStepDown", _act.STAY_OUT),
         ("replSetStepUp", 1),
@@ -430,6 +440,22 @@ def test_who_is_elected_already_stands_no_more(server: dict[str, t.Any]) -> None
     )
     step_down(server)
     assert commands(server).count(("replSetStepUp", 1)) == 1
+
+
+def test_a_source_that_gives_nothing_is_told_again_and_not_waited_for_for_long(
+    server: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a member does that finds nothing newer there: it has no source, and looks for one later."""
+    monkeypatch.setattr(_act, "FOLLOWS_WITHIN", 0.3)
+    monkeypatch.setattr(_act, "FOLLOWS_TOLD_AGAIN", 0.0)
+    usual = stepping_down({"ok": 1})
+    server["replies"] = lambda login, name, value: (
+        {**STATUS, "syncSourceHost": ""} if name == "replSetGetStatus" else usual(login, name, value)
+    )
+    step_down(server)
+    told = commands(server).count(("replSetSyncFrom", "shop-2.shop.shop.svc.cluster.local:27017"))
+    assert told > 1
+    assert ("replSetStepDown", _act.STAY_OUT) in commands(server)
 
 
 def test_nobody_is_left_frozen_by_a_primary_that_stays(server: dict[str, t.Any]) -> None:
