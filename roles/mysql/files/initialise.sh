@@ -20,6 +20,16 @@ fail() {
     exit 1
 }
 
+# Whoever is told to end ends, although nobody else is to: this is the first process here, which ignores signals.
+pid=
+trap 'kill $pid 2>/dev/null; exit 143' TERM
+
+case $POD_NAME in
+*-0) ;;
+*) fail "$POD_NAME is another pod than the first: it would be an empty server beside the one that there is. Set the \
+replicas of the StatefulSet back to 1." ;;
+esac
+
 case $flavour in
 mariadb) server=mariadbd client=mariadb other=MySQL ;;
 *) server=mysqld client=mysql other=MariaDB ;;
@@ -44,7 +54,12 @@ discard() {
 }
 
 # One that somebody made and left empty is no data directory, and the rename replaces it.
-if [ -d "$data" ] && [ -n "$(ls -A "$data")" ]; then
+there=
+if [ -d "$data" ]; then
+    there=$(ls -A "$data") || fail "The folder data of the volume cannot be read by user $(id -u): it belongs to \
+another one, or the storage has lost it. Nothing was made. Correct its owner, mysql_run_as_user, or the export."
+fi
+if [ -n "$there" ]; then
     discard
     case $flavour in
     mariadb) foreign=mysql.ibd own=aria_log_control ;;
@@ -77,13 +92,13 @@ echo "Making a data directory with: $version"
 case $flavour in
 mariadb)
     mariadb-install-db --defaults-file=/etc/stateful/my.cnf --datadir="$new" --auth-root-authentication-method=normal \
-        --skip-test-db --skip-name-resolve --force
+        --skip-test-db --skip-name-resolve --skip-log-bin --force
     ;;
 *) mysqld --defaults-file=/etc/stateful/my.cnf --datadir="$new" --initialize-insecure ;;
 esac
 
 $server --defaults-file=/etc/stateful/my.cnf --datadir="$new" --socket="$socket" --pid-file=/run/mysqld/initialise.pid \
-    --skip-networking --skip-log-bin &
+    --skip-networking --skip-log-bin --general-log=0 --slow-query-log=0 --read-only=0 &
 pid=$!
 sql() {
     "$client" --no-defaults --socket="$socket" --user=root --batch
@@ -102,13 +117,14 @@ FLUSH PRIVILEGES;"
 sql <<SQL
 SET SESSION sql_mode = '';
 $none
-CREATE USER 'stateful_health'@'localhost';
+CREATE USER 'stateful_health'@'localhost' PASSWORD EXPIRE NEVER;
 ALTER USER 'root'@'localhost' IDENTIFIED BY '$quoted';
 RENAME USER 'root'@'localhost' TO 'root'@'%';
 SHUTDOWN;
 SQL
 wait "$pid" || fail "The new server did not stop as it should: its last lines are above."
-sync
-mv -T "$new" "$data" || fail "Another pod has made a data directory meanwhile: only one may use this volume."
-sync
+sync -f "$new"
+mv -T "$new" "$data" || fail "The data directory that was made cannot be put into its place: where another pod has \
+made one meanwhile, only one of them may use this volume; else the line above says why."
+sync -f "$data"
 echo "The data directory is complete."

@@ -73,18 +73,18 @@ class Place:
         made = 'for word; do case $word in --datadir=*) touch "${word#--datadir=}/aria_log_control";; esac; done'
         self.program("mariadb-install-db", f'#!/bin/sh\necho "$@" >>{self.root}/arguments\n{made}\n')
 
-    def start(self, flavour: str = "mysql", pod: str = "one") -> subprocess.Popen[str]:
+    def start(self, flavour: str = "mysql", pod: str = "one", name: str = "shop-0") -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["sh", str(self.script), flavour],
-            env={"PATH": f"{self.bin}:{os.environ['PATH']}", "POD_UID": pod},
+            env={"PATH": f"{self.bin}:{os.environ['PATH']}", "POD_NAME": name, "POD_UID": pod},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
 
-    def run(self, flavour: str = "mysql", pod: str = "one") -> tuple[int, str]:
-        started = self.start(flavour, pod)
+    def run(self, flavour: str = "mysql", pod: str = "one", name: str = "shop-0") -> tuple[int, str]:
+        started = self.start(flavour, pod, name)
         said, complained = started.communicate(timeout=60)
         return started.returncode, said + complained
 
@@ -119,6 +119,23 @@ def test_data_is_left_alone(place: Place) -> None:
     assert place.run(pod="two") == (0, "There is a data directory already: nothing to do.\n")
     assert {path: path.stat().st_mtime_ns for path in place.home.rglob("*")} == before
     assert (place.root / "arguments").read_text().split() == ["--no-defaults", "--version"]
+
+
+@pytest.mark.parametrize("name", ["shop-1", "shop-10"])
+def test_another_pod_than_the_first_makes_no_server(place: Place, name: str) -> None:
+    rc, said = place.run(name=name)
+    assert rc == 1
+    assert f"{name} is another pod than the first" in said
+    assert place.there() == {}
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(place: Place) -> None:
+    (place.home / "data").mkdir()
+    place.program("ls", "#!/bin/sh\necho 'Permission denied' >&2\nexit 2\n")
+    rc, said = place.run()
+    assert rc == 1
+    assert "cannot be read by user" in said
+    assert place.there() == {"data": []}
 
 
 @pytest.mark.parametrize("found", ["ibdata1", "mysql", "photos of the children"])
