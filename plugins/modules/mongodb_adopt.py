@@ -46,8 +46,8 @@ options:
     default: true
   from_helm:
     description:
-      - Take over objects that Helm manages. They are marked to be kept when the release is uninstalled, and must never
-        be upgraded by Helm again.
+      - Take over objects that Helm manages. Delete the Secrets C(sh.helm.release.v1.*) of the release afterwards, so
+        that Helm knows nothing of it, and never upgrade or uninstall it, which would delete the set with its Secrets.
     type: bool
     default: false
   sidecar_stopped:

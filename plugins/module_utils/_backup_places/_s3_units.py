@@ -91,11 +91,19 @@ class Units:
             for path in json.loads(self.bucket.get(mark))["sending"]:
                 self.bucket.forget_uploads(path)
         self.bucket.remove([path for path in found if path not in (record, mark)])
+        # One that was taken for dead may have completed it meanwhile.
+        self.bucket.remove([record])
         self.bucket.remove([mark])
 
     def begin(self, name: str) -> t.Optional[Making]:
-        """A new folder; None where there is one of that name."""
-        return None if self.bucket.list(f"{name}/") else Making(self.bucket, self._names, self._owner, name)
+        """A new folder; None where there is one of that name, or another run begins it in the same moment."""
+        if self.bucket.list(f"{name}/"):
+            return None
+        making = Making(self.bucket, self._names, self._owner, name)
+        if making.is_mine():
+            return making
+        making.leave()
+        return None
 
     def replace_record(self, name: str, record: bytes) -> None:
         self.bucket.put(f"{name}/{self._names.record}", record)
@@ -123,7 +131,7 @@ class Making:
         self._there: dict[str, Entry] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        self._renew()
+        self._write_mark()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._keeper.start()
 
@@ -161,19 +169,30 @@ class Making:
         for upload in self._uploads:
             upload.discard()
         with contextlib.suppress(Failure, OSError):
-            mark = f"{self.name}/{self._names.mark}"
+            if not self.is_mine():
+                return  # what is there is another run's
+            mark, record = (f"{self.name}/{one}" for one in (self._names.mark, self._names.record))
+            self._bucket.remove([record])
             found = [one.path for one in self._bucket.list(f"{self.name}/")]
             self._bucket.remove([path for path in found if path != mark])
             self._bucket.remove([mark])
 
+    def leave(self) -> None:
+        """Have no more to do with it."""
+        self._end()
+
+    def is_mine(self) -> bool:
+        """Whether the mark is still this run's."""
+        try:
+            mark = json.loads(self._bucket.get(f"{self.name}/{self._names.mark}"))
+            return bool(mark["token"] == self._token)
+        except (Gone, ValueError, KeyError):
+            return False
+
     def _require_whole(self) -> None:
         found = {one.path: one for one in self._bucket.list(f"{self.name}/")}
         missing = sorted(path for path, one in self._there.items() if found.get(path) != one)
-        try:
-            token = json.loads(self._bucket.get(f"{self.name}/{self._names.mark}"))["token"]
-        except (Gone, ValueError, KeyError):
-            token = ""
-        if missing or token != self._token:
+        if missing or not self.is_mine():
             what = ", ".join(missing[:3]) or "its mark"
             raise Failure(
                 f"{self._bucket.address.title}: {self.name} is not as it was written ({what} is gone or another one). "
@@ -182,6 +201,11 @@ class Making:
             )
 
     def _renew(self) -> None:
+        # Another run's mark stays: this one finds out when it completes.
+        if self.is_mine():
+            self._write_mark()
+
+    def _write_mark(self) -> None:
         with self._lock:
             mark = {
                 "owner": self._owner,

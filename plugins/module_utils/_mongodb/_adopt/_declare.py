@@ -106,11 +106,30 @@ def variables(
 
 
 def _arguments(container: Object) -> tuple[dict[str, str], list[str]]:
-    """What a script starts is not known."""
-    return arguments_of(words_of(container)) if words_of(container)[:1] == ["mongod"] else ({}, [])
+    """What a script starts is not known; the official entry point starts mongod with what begins with a dash."""
+    words = words_of(container)
+    if not container.get("command") and words and words[0].startswith("-"):
+        words = ["mongod", *words]
+    return arguments_of(words) if words and words[0].rpartition("/")[2] == "mongod" else ({}, [])
 
 
-def _storage(spec: Object, container: Object, path: str) -> dict[str, t.Any]:
+def data_elsewhere(stateful_set: Object) -> str:
+    """Where the data is, if the role cannot declare it to be there; else nothing."""
+    spec = stateful_set["spec"]
+    container = container_of(spec["template"])
+    at, mount, _path = _mount(spec, container, _arguments(container)[0].get("dbpath") or "/data/db")
+    if at is None:
+        return ""
+    name = mount["name"]
+    if any(claim["metadata"]["name"] == name for claim in spec.get("volumeClaimTemplates") or ()):
+        return f"a folder of its own for each pod (subPathExpr of {at})" if mount.get("subPathExpr") else ""
+    volumes = (spec["template"].get("spec") or {}).get("volumes") or ()
+    kinds = [key for volume in volumes if volume["name"] == name for key in volume if key != "name"]
+    return "" if kinds == ["emptyDir"] else f"the volume {name} ({', '.join(kinds) or 'unknown'}) of the pods"
+
+
+def _mount(spec: Object, container: Object, path: str) -> tuple[t.Optional[str], Object, str]:
+    """Where the volume with the data is mounted, how, and where the data is."""
     mounts = {str(mount["mountPath"]).rstrip("/"): mount for mount in container.get("volumeMounts") or ()}
     path = path.rstrip("/")
     at = max((one for one in mounts if path == one or path.startswith(f"{one}/")), key=len, default=None)
@@ -119,9 +138,13 @@ def _storage(spec: Object, container: Object, path: str) -> dict[str, t.Any]:
         name = spec["volumeClaimTemplates"][0]["metadata"]["name"]
         at = next((one for one, mount in mounts.items() if mount["name"] == name), None)
         path = at or path
+    return at, mounts[at] if at is not None else {}, path
+
+
+def _storage(spec: Object, container: Object, path: str) -> dict[str, t.Any]:
+    at, mount, path = _mount(spec, container, path)
     if at is None:
         return {"mongodb_storage_class": "none"}
-    mount = mounts[at]
     claim = next((c for c in spec.get("volumeClaimTemplates") or () if c["metadata"]["name"] == mount["name"]), None)
     if claim is None:
         return {"mongodb_storage_class": "none"}
@@ -175,6 +198,9 @@ def differences(
 
 def _fixed(target: Target, spec: Object) -> t.Iterator[Difference]:
     """What a StatefulSet keeps for its life, and how the role is told so."""
+    if "Delete" in (spec.get("persistentVolumeClaimRetentionPolicy") or {}).values():
+        how = "becomes Retain by the adoption: else the data went with the StatefulSet"
+        yield Difference("persistentVolumeClaimRetentionPolicy", "Delete", how)
     if (spec.get("updateStrategy") or {}).get("type", "RollingUpdate") != "OnDelete":
         yield Difference("updateStrategy", "RollingUpdate", "becomes OnDelete by the adoption; no pod restarts")
     if spec.get("serviceName") != target.name:

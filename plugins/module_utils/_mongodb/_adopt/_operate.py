@@ -19,6 +19,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import NotY
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt import _plan as planner
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._declare import (
+    data_elsewhere,
     differences,
     sidecar_in,
     variables,
@@ -101,6 +102,7 @@ class Adoption(Conversation[Found]):
             _thing(raw_service) if raw_service else None,
             tuple(_thing(one) for one in found if one["kind"] == CLAIM),
             (raw_set["spec"].get("updateStrategy") or {}).get("type") == "OnDelete",
+            "Delete" not in (raw_set["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).values(),
             modes,
         )
         return self._with_report(first, raw_set, raw_service, there)
@@ -116,6 +118,7 @@ class Adoption(Conversation[Found]):
         return dataclasses.replace(
             found,
             sidecar=sidecar_in(raw["spec"]["template"]),
+            elsewhere=data_elsewhere(raw),
             variables=variables(target, raw, config, hosts, mode),
             differences=differences(target, raw, service, stable, mode, secrets),
         )
@@ -164,6 +167,9 @@ class Adoption(Conversation[Found]):
             if not found.snapshot.recorded:
                 annotations[SET_ID_ANNOTATION] = found.set_ids[0]
             patch["spec"] = {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}
+            if not found.keeps_claims:
+                keep = {"whenDeleted": "Retain", "whenScaled": "Retain"}
+                patch["spec"]["persistentVolumeClaimRetentionPolicy"] = keep
         return patch
 
     def _patch(self, step: Step, patch: Object) -> None:

@@ -24,7 +24,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._sta
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import evidence
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Config, Kind
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import ARBITER, Config, Kind
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import RENAME, WAIT, planned_on
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
@@ -58,7 +58,7 @@ def plan(target: Target, wish: Wish, found: Found) -> t.Union[Plan, Refusal]:
 
 
 def _refuse(target: Target, wish: Wish, found: Found) -> t.Optional[Refusal]:
-    for rule in (_whose, _what, _which, _who, _renames_by_others):
+    for rule in (_whose, _where, _what, _which, _who, _nameless, _renames_by_others):
         refusal = rule(target, wish, found)
         if refusal:
             return refusal
@@ -99,11 +99,26 @@ def _whose(target: Target, wish: Wish, found: Found) -> t.Optional[Refusal]:
             "delete it. Nothing was changed.",
             tuple(f"{thing} has the label {MANAGED_BY}={thing.labels.get(MANAGED_BY)}" for thing in _things(found)),
             (
-                "set from_helm to true: the objects are marked to be kept by an uninstall; afterwards uninstall the "
-                "release, or delete its Secrets sh.helm.release.v1.*, and never upgrade it again",
+                "set from_helm to true, and afterwards delete the Secrets sh.helm.release.v1.* of the release, so that "
+                "Helm knows nothing of it any more; never upgrade or uninstall it, which goes by what they hold and "
+                "would delete the set with its Secrets",
             ),
         )
     return None
+
+
+def _where(target: Target, _wish: Wish, found: Found) -> t.Optional[Refusal]:
+    if not found.elsewhere:
+        return None
+    return Refusal(
+        f"The data of {target.name} is in {found.elsewhere}, which the role cannot declare: the next run would give "
+        "each member an empty folder. Nothing was changed.",
+        (),
+        (
+            "move the data into claims of the StatefulSet (volumeClaimTemplates) first, one member after the other",
+            "back it up, and restore it into a set that the playbook stateful.kube.mongodb makes",
+        ),
+    )
 
 
 def _what(target: Target, _wish: Wish, found: Found) -> t.Optional[Refusal]:
@@ -116,7 +131,12 @@ def _what(target: Target, _wish: Wish, found: Found) -> t.Optional[Refusal]:
             evidence(target, seen),
             ("run the playbook stateful.kube.mongodb under another name, and move the data there",),
         )
-    refused = [target.pod(ordinal) for ordinal in seen.of_kind(Kind.REFUSED, Kind.NO_USER)]
+    # An arbiter has no users, and lets nobody in who does.
+    refused = [
+        target.pod(ordinal)
+        for ordinal in seen.of_kind(Kind.REFUSED, Kind.NO_USER)
+        if seen.answer(ordinal).state != ARBITER
+    ]
     if refused:
         return Refusal(
             f"These members let nobody read their configuration: {', '.join(refused)}.",
@@ -181,6 +201,22 @@ def _who(target: Target, _wish: Wish, found: Found) -> t.Optional[Refusal]:
     return None
 
 
+def _nameless(target: Target, wish: Wish, found: Found) -> t.Optional[Refusal]:
+    """Without the Service nobody resolves the names that members would get."""
+    wrong = found.misnamed(target)
+    if found.service is not None or not wish.rename or not wrong:
+        return None
+    return Refusal(
+        f"The members of {target.name} are to get their stable names, and the headless Service that resolves them is "
+        "not there. Nothing was changed.",
+        tuple(f"{target.pod(ordinal)} would be {host} in place of {member.host}" for ordinal, member, host in wrong),
+        (
+            "make the Service that spec.serviceName of the StatefulSet names, headless, with its pods as selector",
+            "leave the names as they are (rename_members: false)",
+        ),
+    )
+
+
 def _renames_by_others(target: Target, wish: Wish, found: Found) -> t.Optional[Refusal]:
     """A sidecar that knows members by their addresses would put these back, by force."""
     wrong = found.misnamed(target)
@@ -212,6 +248,8 @@ def _marks(target: Target, found: Found) -> list[Step]:
         more = []
         if not found.snapshot.recorded:
             more.append(f"record the set id {found.set_ids[0]} on it")
+        if not found.keeps_claims:
+            more.append("keep its claims when it is deleted or scaled (persistentVolumeClaimRetentionPolicy)")
         if not found.on_delete:
             more.append("leave its pods alone when its template changes (OnDelete)")
         if more or _unmarked(target, own):

@@ -69,10 +69,14 @@ class Found:
     claims: tuple[Thing, ...] = ()
     #: whether pods are left alone when the template changes
     on_delete: bool = True
+    #: whether claims stay when the StatefulSet goes, or gets smaller
+    keeps_claims: bool = True
     #: what the mongod of each pod does about logins; empty where it did not tell
     authentication: t.Mapping[int, str] = dataclasses.field(default_factory=dict)
     #: a container that changes the configuration of the set by itself
     sidecar: str = ""
+    #: where the data is, where the role could not declare it there
+    elsewhere: str = ""
     #: variables of the role that declare what there is
     variables: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     differences: tuple[Difference, ...] = ()

@@ -16,6 +16,12 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client imp
 OURS = "stateful.kube"
 
 
+def is_root(client: Client) -> bool:
+    """Whether this connection has logged in as somebody with the role root."""
+    roles = client.command("connectionStatus")["authInfo"].get("authenticatedUserRoles") or ()
+    return any(role.get("role") == "root" and role.get("db") == "admin" for role in roles)
+
+
 def clients_of(client: Client) -> dict[str, bool]:
     """Who is connected to this member, in words, and whether any connection of theirs has logged in."""
     found = client.command(

@@ -12,7 +12,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._authentication._clients import clients_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._authentication._clients import clients_of, is_root
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._authentication._plan import (
     Member,
     Seen,
@@ -62,6 +62,9 @@ class Authentication(Conversation[Seen]):
         try:
             mode = link.authentication()
             known = answer.kind is Kind.MEMBER and not answer.open
+            if known and self._wish == REQUIRED:
+                # As long as nothing is required any login may look: what counts is what it may do afterwards.
+                known = is_root(link.client(login=True))
             clients = clients_of(link.client(login=True)) if self._wish == REQUIRED and mode == TRANSITION else {}
         except (NoAnswer, CommandError) as silence:
             return Member(pod, silence=f"no answer ({silence})")

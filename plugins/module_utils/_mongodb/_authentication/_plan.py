@@ -78,6 +78,8 @@ def plan(wish: str, seen: Seen) -> t.Union[Plan, Refusal]:
     silent = [f"{member.pod} ({member.silence})" for member in seen.members if not member.mode]
     if silent:
         return Plan((_wait(seen, f"every member answers: {'; '.join(silent)}"),))
+    if wish == REQUIRED and not seen.members:
+        return Plan((_wait(seen, "a member runs that can tell whether the root user is there"),))
     if wish != REQUIRED or all(member.mode == REQUIRED for member in seen.members):
         return Plan()
     unknown = [member.pod for member in seen.members if not member.root]
@@ -106,7 +108,11 @@ def _too_far(wish: str, seen: Seen, far: t.Sequence[Member]) -> Refusal:
 
 def _nobody_could_log_in(seen: Seen, unknown: t.Sequence[str]) -> Refusal:
     secret = f"{seen.namespace}/{seen.root_secret}"
-    why = f"do not let in the root user of Secret {secret}" if seen.secret else f"and there is no Secret {secret}"
+    why = (
+        f"do not let in the user of Secret {secret} with the role root"
+        if seen.secret
+        else f"and there is no Secret {secret}"
+    )
     return Refusal(
         f"authentication is to be required, and these members {why}: {', '.join(unknown)}. Nobody could log in "
         "afterwards. Nothing was changed.",

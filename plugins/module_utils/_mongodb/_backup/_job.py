@@ -80,11 +80,13 @@ def plan(wish: Wish, around: Around) -> t.Union[Plan, Refusal]:
             ),
         )
     where = place_of(around.cron_job)
+    steps = []
     if around.going:
-        # It ends later than now, so it has all that there is now.
+        # It may have read its last entry already, and what was written since would be in no backup.
         job = around.going[0]
-        return Plan((Step("follow", job, f"follow Job {job}, which is backing up to {where} already"),))
-    return Plan((Step("start", wish.cron_job, f"start a Job of CronJob {wish.cron_job}, which backs up to {where}"),))
+        steps.append(Step("follow", job, f"wait for Job {job}, which is backing up to {where} already"))
+    steps.append(Step("start", wish.cron_job, f"start a Job of CronJob {wish.cron_job}, which backs up to {where}"))
+    return Plan(tuple(steps))
 
 
 def job_of(cron_job: Object, name: str) -> dict[str, t.Any]:
@@ -153,9 +155,9 @@ class InCluster(Operation[Around]):
                 name = f"{observed.cron_job['metadata']['name']}-{int(time.time())}"
                 self._cluster.create(job_of(observed.cron_job, name))
                 self._follow(name)
+                self._finished = True
             else:
                 self._follow(step.target)
-            self._finished = True
 
     def _follow(self, name: str) -> None:
         self._job = name

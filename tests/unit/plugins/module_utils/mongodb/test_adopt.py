@@ -14,7 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt import _plan as planner
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._declare import differences, variables
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._declare import (
+    data_elsewhere,
+    differences,
+    variables,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._plan import plan
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._report import facts
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import (
@@ -28,6 +32,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._sta
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import problems
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
+    ARBITER,
     PRIMARY,
     SECONDARY,
     Answer,
@@ -330,6 +335,69 @@ def test_arguments_and_folders_are_taken_from_mongod() -> None:
 def test_a_set_without_claims_is_declared_so() -> None:
     told = variables(TARGET, stateful_set({"command": ["mongod"]}, volumeClaimTemplates=[]), None, {}, "")
     assert told["mongodb_storage_class"] == "none"
+
+
+@pytest.mark.parametrize("words", [{"command": ["/usr/bin/mongod", "--dbpath=/d"]}, {"args": ["--dbpath", "/d"]}])
+def test_mongod_is_known_by_its_path_and_by_the_entry_point(words: dict[str, t.Any]) -> None:
+    container = {**words, "image": "mongo:6", "volumeMounts": [{"name": "datadir", "mountPath": "/d"}]}
+    told = variables(TARGET, stateful_set(container), None, {}, "")
+    assert (told["mongodb_claim_name"], told.get("mongodb_data_sub_path")) == ("datadir", None)
+
+
+@pytest.mark.parametrize(
+    ("volume", "mount", "expected"),
+    [
+        ({"hostPath": {"path": "/srv"}}, {}, "the volume disk (hostPath)"),
+        ({"persistentVolumeClaim": {"claimName": "one"}}, {}, "the volume disk (persistentVolumeClaim)"),
+        ({"emptyDir": {}}, {}, ""),
+        (None, {"subPathExpr": "$(POD)"}, "subPathExpr of /data/db"),
+        (None, {}, ""),
+    ],
+)
+def test_data_that_the_role_cannot_declare_is_told(
+    volume: t.Optional[dict[str, t.Any]], mount: dict[str, t.Any], expected: str
+) -> None:
+    name = "disk" if volume else "datadir"
+    mounts = [{"name": name, "mountPath": "/data/db", **mount}]
+    raw = stateful_set({"command": ["mongod"], "volumeMounts": mounts})
+    if volume:
+        raw["spec"]["template"]["spec"]["volumes"] = [{"name": name, **volume}]
+    found = data_elsewhere(raw)
+    assert expected in found if expected else found == ""
+
+
+def test_data_that_would_be_left_behind_is_refused() -> None:
+    world = World([stable(0)])
+    world.more = {"elsewhere": "the volume disk (hostPath) of the pods"}
+    assert "an empty folder" in reason(world)
+
+
+def test_claims_that_would_go_with_the_set_are_kept() -> None:
+    world = World([stable(0)])
+    world.marked |= {f"{SET} mongo", f"{SERVICE} svc", f"{CLAIM} data-mongo-0"}
+    world.taken |= {f"{SET} mongo", f"{SERVICE} svc"}
+    world.recorded = ID
+    assert actions(world) == []
+    world.more = {"keeps_claims": False}
+    assert actions(world) == [planner.MARK]
+
+
+def test_no_member_gets_a_name_that_nobody_resolves() -> None:
+    world = World([NAMES[0].format(0)])
+    world.more = {"service": None}
+    assert "is not there" in reason(world)
+    assert RENAME not in actions(world, Wish(ID, rename=False))
+
+
+def test_an_arbiter_lets_nobody_in_and_is_no_reason() -> None:
+    world = World([stable(o) for o in range(3)])
+    found = world.found()
+    answers = dict(found.snapshot.answers)
+    answers[2] = dataclasses.replace(answers[2], kind=Kind.NO_USER, state=ARBITER)
+    world.more = {"snapshot": dataclasses.replace(found.snapshot, answers=answers)}
+    assert actions(world)
+    answers[2] = dataclasses.replace(answers[2], state=SECONDARY)
+    assert "let nobody read" in reason(world)
 
 
 # Whose fields they are

@@ -61,7 +61,10 @@ def test_a_job_is_started_unless_one_is_at_it() -> None:
     assert "the claim shop-backups" in found.steps[0].sentence
     found = jobs.plan(WISH, jobs.Around(CRON_JOB, ("shop-backup-7",)))
     assert isinstance(found, Plan)
-    assert [(step.action, step.target) for step in found.steps] == [("follow", "shop-backup-7")]
+    assert [(step.action, step.target) for step in found.steps] == [
+        ("follow", "shop-backup-7"),
+        ("start", "shop-backup"),
+    ]
     assert jobs.plan(WISH, jobs.Around(CRON_JOB, finished=True)) == Plan()
     assert isinstance(jobs.plan(WISH, jobs.Around(None)), Refusal)
 
