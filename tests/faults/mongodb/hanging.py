@@ -12,7 +12,8 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from harness.hang import hung
 from harness.trial import Trial
-from harness.verdict import Failed, Skipped, check
+from harness.verdict import Skipped, check
+from harness.waiting import until
 from mongodb.replica_set import PODS, ReplicaSet
 
 # Seconds. The probe that ends a server is patient: a minute, and half of one to end.
@@ -32,19 +33,25 @@ def hangs(trial: Trial) -> None:
             mark = writer.acknowledged
             begun = time.monotonic()
             with hung(trial.api, namespace, [PODS[1]], "mongod"):
-                _until(lambda: PODS[1] not in _ready(trial.api, namespace), f"{PODS[1]} hangs, and is ready.")
-                _until(
-                    lambda: application.restarts()[PODS[1]][1] > before[PODS[1]][1], f"{PODS[1]} is not started again."
+                until(lambda: PODS[1] not in _ready(trial.api, namespace), MAY_TAKE, f"{PODS[1]} hangs, and is ready.")
+                until(
+                    lambda: application.restarts()[PODS[1]][1] > before[PODS[1]][1],
+                    MAY_TAKE,
+                    f"{PODS[1]} is not started again.",
                 )
                 trial.note(f"{PODS[1]} hung, and was started again after {time.monotonic() - begun:.0f} s")
-            _until(lambda: _ready(trial.api, namespace) == set(PODS), f"{PODS[1]} does not come back.")
+            until(lambda: _ready(trial.api, namespace) == set(PODS), MAY_TAKE, f"{PODS[1]} does not come back.")
             writer.wait_for(20, 60)
             trial.note(f"longest gap meanwhile {max(writer.gaps(mark)):.2f} s")
             with application.member(2) as client:
                 client.admin.command("replSetMaintenance", True)
-                _until(lambda: PODS[2] not in _ready(trial.api, namespace), f"{PODS[2]} is RECOVERING, and is ready.")
+                until(
+                    lambda: PODS[2] not in _ready(trial.api, namespace),
+                    MAY_TAKE,
+                    f"{PODS[2]} is RECOVERING, and is ready.",
+                )
                 client.admin.command("replSetMaintenance", False)
-            _until(lambda: _ready(trial.api, namespace) == set(PODS), f"{PODS[2]} does not get ready again.")
+            until(lambda: _ready(trial.api, namespace) == set(PODS), MAY_TAKE, f"{PODS[2]} does not get ready again.")
         after = application.restarts()
         check(
             after[PODS[1]] == (before[PODS[1]][0], before[PODS[1]][1] + 1), f"{PODS[1]} was {before}, and is {after}."
@@ -61,11 +68,3 @@ def _ready(api: Cluster, namespace: str) -> set[str]:
         if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
             found.add(pod["metadata"]["name"])
     return found
-
-
-def _until(holds: t.Callable[[], bool], otherwise: str) -> None:
-    until = time.monotonic() + MAY_TAKE
-    while not holds():
-        if time.monotonic() > until:
-            raise Failed(otherwise)
-        time.sleep(0.5)

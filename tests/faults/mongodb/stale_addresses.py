@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 import typing as t
@@ -14,6 +15,7 @@ from harness.hang import hung
 from harness.proxy import Proxy
 from harness.trial import Trial
 from harness.verdict import Failed, Skipped, check
+from harness.waiting import until
 from mongodb.replica_set import NAME, PODS, Problem, ReplicaSet
 
 # Seconds that a run waits which cannot succeed.
@@ -88,17 +90,16 @@ def _uids(trial: Trial, namespace: str) -> dict[str, str]:
 
 def _all_back(trial: Trial, namespace: str, lost: t.Mapping[str, str]) -> list[str]:
     """The addresses of the pods that came instead of those."""
-    until = time.monotonic() + BACK
-    while time.monotonic() < until:
+
+    def addresses() -> list[str]:
         found = {}
         for pod in trial.api.list("v1", "Pod", namespace):
             status = (pod["status"].get("containerStatuses") or [{}])[0]
             if pod["metadata"]["uid"] not in lost.values() and "running" in status.get("state", {}):
                 found[pod["metadata"]["name"]] = pod["status"]["podIP"]
-        if set(found) == set(PODS):
-            return [found[pod] for pod in PODS]
-        time.sleep(0.3)
-    raise Failed("The pods do not come back.")
+        return [found[pod] for pod in PODS] if set(found) == set(PODS) else []
+
+    return until(addresses, BACK, "The pods do not come back.")
 
 
 def _refuses(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
@@ -129,19 +130,15 @@ def _only_looks(trial: Trial, application: ReplicaSet, proxy: Proxy, set_id: str
 
 def _versions(application: ReplicaSet) -> list[int]:
     """The version of the configuration that each member has by its own word."""
-    found = []
-    for ordinal in range(len(PODS)):
-        until = time.monotonic() + 60
-        while True:
-            try:
-                with application.member(ordinal) as client:
-                    found.append(int((client["local"]["system.replset"].find_one({}) or {"version": -1})["version"]))
-                break
-            except Problem:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.5)
-    return found
+
+    def version(ordinal: int) -> int:
+        with application.member(ordinal) as client:
+            return int((client["local"]["system.replset"].find_one({}) or {"version": -1})["version"])
+
+    return [
+        until(functools.partial(version, o), 60, f"{pod} does not tell its configuration.", Problem)
+        for o, pod in enumerate(PODS)
+    ]
 
 
 def _named(namespace: str) -> dict[str, t.Any]:

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import json
-import time
+import functools
 import typing as t
 
 from mongodb.replica_set import NAME, Problem, ReplicaSet, pod_of
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
-from harness.verdict import Failed
+from harness.waiting import until
 
 PORT = 27017
 STARTED = 180
@@ -38,17 +37,12 @@ class HandMade(ReplicaSet):
         self.api.merge("apps/v1", "StatefulSet", NAME, self.namespace, patch)
 
     def until_running(self, ordinals: t.Iterable[int]) -> None:
-        until = time.monotonic() + STARTED
         for ordinal in ordinals:
-            while True:
-                try:
-                    with self.member(ordinal) as client:
-                        client.admin.command("ping")
-                    break
-                except Problem:
-                    if time.monotonic() > until:
-                        raise Failed(f"{pod_of(ordinal)} does not answer.") from None
-                    time.sleep(0.3)
+            until(functools.partial(self._answers, ordinal), STARTED, f"{pod_of(ordinal)} does not answer.", Problem)
+
+    def _answers(self, ordinal: int) -> bool:
+        with self.member(ordinal) as client:
+            return bool(client.admin.command("ping")["ok"])
 
     def initiate(self) -> None:
         members = [{"_id": ordinal, "host": self.host(ordinal)} for ordinal in range(self.members)]
@@ -58,20 +52,14 @@ class HandMade(ReplicaSet):
 
     def until_serving(self) -> None:
         """Until every pod is a member that serves."""
-        until = time.monotonic() + STARTED
-        while True:
-            states = {}
-            for ordinal in range(self.members):
-                try:
-                    with self.member(ordinal) as client:
-                        states[ordinal] = client.admin.command("replSetGetStatus")["myState"]
-                except Problem as problem:
-                    states[ordinal] = str(problem)[:80]
-            if set(states.values()) <= {1, 2} and 1 in states.values():
-                return
-            if time.monotonic() > until:
-                raise Failed(f"The members do not serve: {json.dumps(states)}.")
-            time.sleep(0.5)
+        until(self._serves, STARTED, "The members do not serve.", Problem)
+
+    def _serves(self) -> bool:
+        states = set()
+        for ordinal in range(self.members):
+            with self.member(ordinal) as client:
+                states.add(client.admin.command("replSetGetStatus")["myState"])
+        return 1 in states and states <= {1, 2}
 
     def host(self, ordinal: int) -> str:
         return f"{pod_of(ordinal)}.{NAME}.{self.namespace}.svc.cluster.local:{PORT}"

@@ -23,6 +23,7 @@ from harness.cut import cut_off
 from harness.ledger import Ledger
 from harness.trial import NUMBERS, Trial
 from harness.verdict import Failed, Skipped, check
+from harness.waiting import until
 from harness.writer import Writer
 from side_by_side.ways import ALL, WORDS, Ours, Way
 
@@ -49,10 +50,11 @@ def pod_0_emptied(trial: Trial) -> None:
             writer.wait_for(50, 60)
             with alone_and_empty(trial, application):
                 way.declare(MEMBERS, SHORT)
-                begun = _initialised(application)
+                begun = _initialised(application, 0, LATER)
                 way.trial.note(f"alone with its empty disk, pod 0 {'began a set' if begun else 'began no set'}")
                 check(not _is_ours(way) or not begun, "A set was begun beside the one that is there.")
-            _until_answering(application)
+            for ordinal in range(application.members):
+                _initialised(application, ordinal, 3 * LATER)
             way.declare(MEMBERS, LATER)
 
 
@@ -153,25 +155,9 @@ def _missing(application: ReplicaSet, entries: t.Sequence[ledger.Entry]) -> int:
     return fewest
 
 
-def _initialised(application: ReplicaSet) -> bool:
-    until = time.monotonic() + LATER
-    while True:
-        try:
-            return application.initialised(0)
-        except Problem:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.5)
-
-
-def _until_answering(application: ReplicaSet) -> None:
-    until = time.monotonic() + 3 * LATER
-    for ordinal in range(application.members):
-        while True:
-            try:
-                application.initialised(ordinal)
-                break
-            except Problem:
-                if time.monotonic() > until:
-                    raise Failed(f"{pod_of(ordinal)} does not come back.") from None
-                time.sleep(0.5)
+def _initialised(application: ReplicaSet, ordinal: int, seconds: float) -> bool:
+    """By the word of that pod, once it answers."""
+    (found,) = until(
+        lambda: (application.initialised(ordinal),), seconds, f"{pod_of(ordinal)} does not answer.", Problem
+    )
+    return found
