@@ -49,6 +49,16 @@ class SqlError(Exception):
         self.message = message
 
 
+def preload() -> None:
+    """Import the driver, so that a parent process pays for it once and its forked workers do not."""
+    try:
+        import pymysql
+        import pymysql.cursors  # noqa: F401
+    except ImportError:
+        # The task itself says clearly what is missing.
+        return
+
+
 def require_driver() -> None:
     try:
         import pymysql  # noqa: F401

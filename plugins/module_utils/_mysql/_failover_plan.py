@@ -44,7 +44,7 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
     view = View(target, as_it_is(seen, wish.lag_limit), seen)
     if seen.record is None or seen.record.epoch == 0:
         return Refusal(
-            f"Nobody is recorded as primary of {target.name}, so there is nobody to take over from. Nothing was changed.",
+            f"Nobody is recorded as primary of {target.name}, so nobody can take over. Nothing was changed.",
             view.evidence() if seen.record else (),
             ("run the playbook stateful.kube.mysql first",),
         )
@@ -95,7 +95,8 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
             view.evidence(),
             (
                 f"bring {names} back, and run again",
-                f"go on without, and lose what only {names} has: without={','.join(view.target.pod(o) for o in silent)}",
+                "go on without, and lose what nobody else has: without="
+                + ",".join(view.target.pod(ordinal) for ordinal in silent),
             ),
         )
     named = view.target.ordinal(wish.to) if wish.to else None
@@ -140,8 +141,8 @@ def _warnings(view: View, wish: Wish, old: str) -> tuple[str, ...]:
     answers = [view.seen.answer(ordinal) for ordinal in view.replicas if view.seen.answer(ordinal).serves]
     if not all(answer.semi_sync for answer in answers):
         said.append(
-            f"Replication of {view.target.name} is asynchronous: what {old} acknowledged and no replica has received is "
-            f"lost. Should {old} come back, the run after that names those transactions."
+            f"Replication of {view.target.name} is asynchronous: what {old} acknowledged and no replica has received "
+            f"is lost. Should {old} come back, the run after that names those transactions."
         )
     if wish.without:
         said.append(f"{', '.join(wish.without)} was left out: what only it has is lost.")

@@ -22,17 +22,17 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import
 # Seconds between two attempts of a replica to connect, and for which `SET read_only` waits for commits.
 CONNECT_RETRY = 2
 PATIENCE = 5
-APPLICATION = "stateful_kube.own"
 REPLICATION_USER = "stateful_replication"
 
 
 class Flavour(abc.ABC):
     """What differs."""
 
-    #: what its log of transactions is called by, where it stands
-    identity: str
-    executed: str
-    purged: t.Optional[str]
+    #: what it says of itself: version, identity, read_only, executed, and purged where it knows
+    look: str
+    #: asks for all that has been executed, in a form that can be waited for elsewhere
+    position: str
+    #: variable that says whether commits wait for a replica
     semi_sync: str
     start_applying: str
 
@@ -68,20 +68,17 @@ class Flavour(abc.ABC):
     def wait_for(self, client: Client, position: str, seconds: int) -> bool:
         """Whether it has applied all of that within these seconds."""
 
-    #: what is waited for
-    position: str
-
     def note_own(self, client: Client, pod: str, epoch: int) -> None:
         client.run("SET SESSION sql_log_bin = 0")
         try:
-            client.rows(f"REPLACE INTO {APPLICATION} (id, pod, epoch) VALUES (1, %s, %s)", pod, epoch)
+            client.rows("REPLACE INTO stateful_kube.own (id, pod, epoch) VALUES (1, %s, %s)", pod, epoch)
         finally:
             client.run("SET SESSION sql_log_bin = 1")
 
     def forget_own(self, client: Client) -> None:
         client.run("SET SESSION sql_log_bin = 0")
         try:
-            client.run(f"DELETE FROM {APPLICATION}")
+            client.run("DELETE FROM stateful_kube.own")
         finally:
             client.run("SET SESSION sql_log_bin = 1")
 
@@ -97,10 +94,11 @@ class Flavour(abc.ABC):
 
 
 class MySQL(Flavour):
-    identity = "@@GLOBAL.server_uuid"
-    executed = "@@GLOBAL.gtid_executed"
-    purged = "@@GLOBAL.gtid_purged"
-    position = executed
+    look = (
+        "SELECT VERSION() AS version, @@GLOBAL.server_uuid AS identity, @@GLOBAL.read_only AS read_only, "
+        "@@GLOBAL.gtid_executed AS executed, @@GLOBAL.gtid_purged AS purged"
+    )
+    position = "SELECT @@GLOBAL.gtid_executed AS position"
     semi_sync = "rpl_semi_sync_source_enabled"
     start_applying = "START REPLICA SQL_THREAD"
 
@@ -151,10 +149,11 @@ class MySQL(Flavour):
 
 
 class MariaDB(Flavour):
-    identity = "@@GLOBAL.server_id"
-    executed = "@@GLOBAL.gtid_binlog_state"
-    purged = None
-    position = "@@GLOBAL.gtid_binlog_pos"
+    look = (
+        "SELECT VERSION() AS version, @@GLOBAL.server_id AS identity, @@GLOBAL.read_only AS read_only, "
+        "@@GLOBAL.gtid_binlog_state AS executed"
+    )
+    position = "SELECT @@GLOBAL.gtid_binlog_pos AS position"
     semi_sync = "rpl_semi_sync_master_enabled"
     start_applying = "START SLAVE SQL_THREAD"
 

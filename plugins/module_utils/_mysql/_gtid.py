@@ -37,6 +37,10 @@ class Transactions(abc.ABC):
     @abc.abstractmethod
     def __str__(self) -> str: ...
 
+    @abc.abstractmethod
+    def of_others(self, identity: str) -> Transactions:
+        """Those that were written by other servers than this one (server_uuid of MySQL, server_id of MariaDB)."""
+
     def describe(self) -> str:
         """In words, for evidence."""
         if not self:
@@ -121,6 +125,9 @@ class GtidSet(History):
         theirs = _of(GtidSet, other)._intervals
         sources = {*self._intervals, *theirs}
         return GtidSet({source: (*self._intervals.get(source, ()), *theirs.get(source, ())) for source in sources})
+
+    def of_others(self, identity: str) -> GtidSet:
+        return GtidSet({source: found for source, found in self._intervals.items() if source[0] != identity.lower()})
 
     def __bool__(self) -> bool:
         return bool(self._intervals)
@@ -264,6 +271,9 @@ class BinlogState(History):
             both[key] = max(number, both.get(key, 0))
         return BinlogState(both)
 
+    def of_others(self, identity: str) -> BinlogState:
+        return BinlogState({key: number for key, number in self._last().items() if str(key[1]) != identity})
+
     def _last(self) -> dict[tuple[int, int], int]:
         return {(d, server): number for d, servers in self._domains.items() for server, number in servers.items()}
 
@@ -295,6 +305,11 @@ class Beyond(Transactions):
     @property
     def count(self) -> t.Optional[int]:
         return self._count
+
+    def of_others(self, identity: str) -> Beyond:
+        """Of how many servers' transactions they are, the counts do not tell."""
+        last = self._last.of_others(identity)
+        return self if last == self._last else Beyond(last, None if last else 0)
 
     def __bool__(self) -> bool:
         return bool(self._last)

@@ -32,9 +32,7 @@ def hand_over(
     """
     try:
         old.flavour.fence(old.client)
-        position = str(old.client.rows(f"SELECT {old.flavour.position} AS position")[0]["position"] or "")
-        if not new.flavour.wait_for(new.client, position, CATCH_UP):
-            raise NotYet(f"{pod} has not applied what {former[0]} wrote last within {CATCH_UP} s, so {former[0]} goes on")
+        _catch_up(old, new, former[0], pod)
         record()
     except (NotYet, NoAnswer, SqlError):
         # Whether the record was written is not known where the API server did not answer: then nobody writes.
@@ -46,3 +44,9 @@ def hand_over(
     # Clients are sent away when there is somewhere to go.
     with contextlib.suppress(NoAnswer, SqlError):
         old.flavour.disconnect(old.client)
+
+
+def _catch_up(old: Link, new: Link, former: str, pod: str) -> None:
+    position = str(old.client.rows(old.flavour.position)[0]["position"] or "")
+    if not new.flavour.wait_for(new.client, position, CATCH_UP):
+        raise NotYet(f"{pod} has not applied what {former} wrote last within {CATCH_UP} s, so {former} goes on")

@@ -20,7 +20,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._client impor
     NoAnswer,
     SqlError,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._flavour import APPLICATION, Flavour, flavour_of
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._flavour import Flavour, flavour_of
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Answer, Kind
 
 
@@ -62,15 +62,11 @@ class Link:
 
     def _asked(self) -> Answer:
         flavour, client = self.flavour, self.client
-        purged = f", {flavour.purged} AS purged" if flavour.purged else ""
         # The replica status first: what was received by then is executed a moment later, and never the other way round.
         rows = client.rows("SHOW REPLICA STATUS")
         own = self._own()
         semi_sync = client.rows("SHOW GLOBAL VARIABLES LIKE %s", flavour.semi_sync)
-        said = client.rows(
-            f"SELECT VERSION() AS version, {flavour.identity} AS identity, @@GLOBAL.read_only AS read_only, "
-            f"{flavour.executed} AS executed{purged}"
-        )[0]
+        said = client.rows(flavour.look)[0]
         configured = [row for row in rows if flavour.source(row).host]
         return Answer(
             Kind.SERVER,
@@ -78,7 +74,7 @@ class Link:
             identity=str(said["identity"]),
             executed=flavour.history(str(said["executed"] or "")),
             received=flavour.received(configured[0]) if configured else None,
-            purged=flavour.history(str(said["purged"] or "")) if flavour.purged else None,
+            purged=flavour.history(str(said["purged"] or "")) if "purged" in said else None,
             read_only=str(said["read_only"]) != "0",
             own=own,
             source=flavour.source(configured[0]) if configured else None,
@@ -87,7 +83,7 @@ class Link:
 
     def _own(self) -> t.Optional[tuple[str, int]]:
         try:
-            rows = self.client.rows(f"SELECT pod, epoch FROM {APPLICATION}")
+            rows = self.client.rows("SELECT pod, epoch FROM stateful_kube.own")
         except SqlError as error:
             if error.code in NO_SUCH_TABLE:
                 return None

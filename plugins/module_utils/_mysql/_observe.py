@@ -104,7 +104,9 @@ class Observer:
     def replication(self) -> Credentials:
         """With what replicas log in. Raises Failure."""
         secret = self.cluster.get("v1", "Secret", self.target.replication_secret, self.target.namespace)
-        password = _text(secret, "password", self.target.namespace, self.target.replication_secret, "replication_secret")
+        password = _text(
+            secret, "password", self.target.namespace, self.target.replication_secret, "replication_secret"
+        )
         return Credentials(REPLICATION_USER, password)
 
     def _read_objects(self) -> Snapshot:
@@ -186,8 +188,8 @@ def _text(secret: t.Optional[Object], key: str, namespace: str, name: str, optio
     if not value:
         found = f"the keys {', '.join(sorted((secret or {}).get('data') or {})) or 'none'}" if secret else "no Secret"
         raise Failure(
-            f"{option}: expected the key {key} in Secret {namespace}/{name}; found {found}. Put it there, or name another "
-            "Secret."
+            f"{option}: expected the key {key} in Secret {namespace}/{name}; found {found}. Put it there, or name "
+            "another Secret."
         )
     try:
         return base64.b64decode(value).decode()

@@ -25,6 +25,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import
     DISMISS,
     FENCE,
     FORGET_COPY,
+    HAND_BACK,
     LABEL,
     NOTE,
     PROMOTE,
@@ -274,7 +275,9 @@ class _Planner:
 
     def _labels(self) -> list[Step]:
         """Replicas are found by a label that every pod begins with, so the primary has to lose it."""
-        wanted = {o: "primary" if o == self.view.primary and self.desired.members > 1 else "replica" for o in self.seen.pods}
+        wanted = {
+            o: "primary" if o == self.view.primary and self.desired.members > 1 else "replica" for o in self.seen.pods
+        }
         return [
             Step(
                 LABEL,
@@ -320,11 +323,11 @@ class _Planner:
     def _leave(self) -> list[Step]:
         found = self.seen.stateful_set
         leaving = [ordinal for ordinal in self.view.present if ordinal >= self.desired.members]
-        if not leaving or found is None or found.replicas <= self.desired.members:
-            return []
+        if found is None or found.replicas <= self.desired.members:
+            return [self._hand_back()] if found and found.owed else []
         steps: list[Step] = []
         if self.view.primary in leaving:
-            steps += self.rolling.hand_over([o for o in self.desired.ordinals])
+            steps += self.rolling.hand_over(list(self.desired.ordinals))
         names = ", ".join(self.target.pod(ordinal) for ordinal in leaving)
         steps.append(
             Step(
@@ -335,7 +338,7 @@ class _Planner:
                 data={"replicas": self.desired.members},
             )
         )
-        return steps
+        return [*steps, self._hand_back()]
 
     def _not_yet(self) -> list[Step]:
         """What is still missing where nothing is left to do."""
@@ -357,6 +360,10 @@ class _Planner:
         return [self.view.wait(f"wait until all {self.desired.members - 1} replicas follow closely")]
 
     # Single steps
+
+    def _hand_back(self) -> Step:
+        sentence = f"leave the number of replicas of StatefulSet {self.target.name} to its declaration again"
+        return Step(HAND_BACK, self.target.name, sentence)
 
     def _record(self, epoch: int, primary: str, sentence: str) -> Step:
         data = {"epoch": epoch, "primary": primary, "members": self.desired.members}

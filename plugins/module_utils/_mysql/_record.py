@@ -4,7 +4,7 @@
 
 # This file is private to the collection: no promise is made to others who import it.
 
-"""The ConfigMap that says who may write: read, and changed by compare-and-set alone. Servers read it when they start."""
+"""The ConfigMap that says who may write, which servers read when they start: read, and changed by compare-and-set."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def write(cluster: Cluster, target: Target, record: Record) -> None:
                 "app.kubernetes.io/instance": target.name,
                 "app.kubernetes.io/managed-by": "stateful.kube",
             }
-            cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**metadata, "labels": labels}, "data": data})
+            cluster.create(
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**metadata, "labels": labels}, "data": data}
+            )
     except ApiError as error:
         if not (error.conflict or error.not_found):
             raise

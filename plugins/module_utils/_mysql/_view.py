@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired, Target
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import History
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import Transactions
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Answer, Kind, Record, Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
 from ansible_collections.stateful.kube.plugins.module_utils._workload._ordinals import Pod
@@ -90,7 +90,7 @@ class View:
             return f"{name} is {behind} behind"
         return ""
 
-    def errant(self, ordinal: int) -> t.Optional[History]:
+    def errant(self, ordinal: int) -> t.Optional[Transactions]:
         """What a server has and the primary has not, where both answered; None where it has nothing of that kind.
 
         A replica may have a transaction before the primary says that it is committed: those of a primary that it
@@ -99,7 +99,7 @@ class View:
         answer, primary = self.seen.answer(ordinal), self.primary_answer
         if answer.has is None or primary.has is None:
             return None
-        more = answer.has.minus(primary.has)
+        more: Transactions = answer.has.minus(primary.has)
         if self.follows(ordinal):
             more = more.of_others(primary.identity)
         return more or None
