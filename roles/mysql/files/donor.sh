@@ -42,8 +42,7 @@ refuse() {
     exit 0
 }
 sql() {
-    timeout 10 mariadb --no-defaults --socket="$socket" --user=stateful_donor --batch --skip-column-names --raw \
-        --execute="$1"
+    timeout 10 mariadb --no-defaults --socket="$socket" --user=stateful_donor --batch --raw "$@"
 }
 
 # 1. Who asks? Only as many bytes are read as there must be.
@@ -65,10 +64,10 @@ primary=$(cat /run/record/primary) || refuse "it cannot read its record"
 while read -r pod token; do
     [ "$pod" != "$POD_NAME" ] || [ -e "/var/lib/mysql/copied.$token" ] || refuse "it is to take a copy itself"
 done </run/record/copy
-facts=$(sql 'SELECT VERSION(), @@GLOBAL.gtid_binlog_state' 2>&1) ||
+facts=$(sql --skip-column-names --execute='SELECT VERSION(), @@GLOBAL.gtid_binlog_state' 2>&1) ||
     refuse "its server takes no connection ($(echo "$facts" | tail -n 1))"
 if [ "$primary" != "$POD_NAME" ]; then
-    case $(sql 'SHOW ALL SLAVES STATUS\G' 2>&1) in
+    case $(sql --execute='SHOW SLAVE STATUS\G' 2>&1) in
     *Slave_IO_Running:\ Yes*Slave_SQL_Running:\ Yes*) ;;
     *) refuse "it is not the recorded primary, and its replication does not run" ;;
     esac
