@@ -43,6 +43,8 @@ def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
         copies=copies,
         dismissed=str(data.get("dismissed", "")),
         dismissed_uid=str(data.get("dismissed_uid", "")),
+        without=tuple(str(data.get("without", "")).split()),
+        turn=int(str(data.get("turn", "")) or 0),
         resource_version=str(found["metadata"].get("resourceVersion", "")),
     )
 
@@ -56,6 +58,8 @@ def write(cluster: Cluster, target: Target, record: Record) -> None:
         "copy": "".join(f"{pod} {token}\n" for pod, token in sorted(record.copies.items())),
         "dismissed": record.dismissed,
         "dismissed_uid": record.dismissed_uid,
+        "without": " ".join(record.without),
+        "turn": str(record.turn),
     }
     metadata: Object = {"name": target.record, "namespace": target.namespace}
     try:

@@ -97,6 +97,10 @@ class Record:
     #: was told to go
     dismissed: str = ""
     dismissed_uid: str = ""
+    #: pods that are not asked before the primary after that one takes writes
+    without: tuple[str, ...] = ()
+    #: how often a server was let take writes: another one that would do so on an older word finds another version
+    turn: int = 0
     resource_version: str = ""
 
 
