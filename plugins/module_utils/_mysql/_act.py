@@ -49,6 +49,9 @@ def _record_primary(observer: Observer, step: Step, seen: Snapshot) -> None:
     data = step.data
     before = seen.record or Record(epoch=0, primary="", members=0)
     record = dataclasses.replace(before, epoch=data["epoch"], primary=data["primary"], members=data["members"])
+    if seen.record is None and record.epoch:
+        # It was lost, and nobody knows any more.
+        record = dataclasses.replace(record, primaries=tuple(pod.name for pod in seen.pods.values()))
     if record.epoch != before.epoch:
         record = dataclasses.replace(
             record,
