@@ -70,8 +70,9 @@ class Place:
         self.program("sync", "#!/bin/sh\n")
         self.program("sleep", "#!/bin/sh\ntouch {root}/slept\nexec /bin/sleep 0.05\n".format(root=root))
 
-    def record(self, epoch: str = "0", primary: str = "shop-0", members: str = "3", copy: str = "") -> None:
-        for name, value in (("epoch", epoch), ("primary", primary), ("members", members), ("copy", copy)):
+    def record(self, **changed: str) -> None:
+        usual = {"epoch": "0", "primary": "shop-0", "members": "3", "copy": "", "primaries": "shop-0"}
+        for name, value in {**usual, **changed}.items():
             (self.root / "run" / "record" / name).write_text(value)
 
     def givers(self, *pods: str) -> None:
@@ -175,6 +176,16 @@ def test_another_pod_than_the_first_copies_from_replicas_before_the_primary(plac
     assert "RESET REPLICA ALL;" in statements
     assert "DELETE FROM stateful_kube.own;" in statements
     assert "--skip-replica-start" in (place.root / "arguments").read_text()
+
+
+@pytest.mark.parametrize("primaries", ["shop-1", "shop-2 shop-1 shop-0"])
+def test_who_was_primary_before_its_copy_is_another_server_after_that(place: Place, primaries: str) -> None:
+    place.record(epoch="3", primaries=primaries)
+    place.givers("shop-2")
+    assert place.run(name="shop-1")[0] == 0
+    number = int((place.home / "data" / "stateful_server_id").read_text())
+    assert 1000 < number < 2**32
+    assert number % 1000 == 101
 
 
 def test_donors_are_asked_until_one_gives(place: Place) -> None:

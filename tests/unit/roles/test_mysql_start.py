@@ -27,7 +27,7 @@ def started(root: pathlib.Path, flavour: str, epoch: str = "4", primary: str = "
         program.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
         program.chmod(0o755)
     script = root / "start.sh"
-    script.write_text(SCRIPT.read_text(encoding="utf-8").replace("/run/", f"{root}/"))
+    script.write_text(SCRIPT.read_text(encoding="utf-8").replace("/run/", f"{root}/").replace("/var/lib/mysql/data", str(root)))
     done = subprocess.run(
         ["sh", str(script), flavour],
         check=True,
@@ -55,6 +55,11 @@ def test_a_server_is_told_who_it_is(tmp_path: pathlib.Path, flavour: str, server
         "--server-id=112",
         "--report-host=shop-12.shop.ns.svc.local",
     ]
+
+
+def test_one_that_has_another_id_keeps_it(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "stateful_server_id").write_text("7112\n")
+    assert "--server-id=7112" in started(tmp_path, "mysql")[0]
 
 
 @pytest.mark.parametrize(
