@@ -84,7 +84,10 @@ class _Planner:
         missing = waiting_for(self.target, self.desired, self.seen)
         if missing:
             wait = self.view.wait(f"wait until the objects are there: {missing}")
-            return [wait, *(self._first() if self.seen.record is None else [])]
+            return [wait, *self._known()]
+        return self._known()
+
+    def _known(self) -> list[Step]:
         if self.seen.record is None:
             return self._unrecorded()
         steps = self.rolling.stuck()
@@ -218,6 +221,10 @@ class _Planner:
             steps.append(self._record(self.view.record.epoch, name, sentence))
         for ordinal in self.view.replicas:
             steps += self._follow(ordinal)
+        new = [self.target.pod(ordinal) for ordinal in self.desired.ordinals if not self._exists(ordinal)]
+        if new and self.view.primary_answer.serves:
+            steps.append(self.view.wait(f"wait until {', '.join(new)} has taken a copy of the data and answers"))
+            steps += [self._attach(ordinal) for ordinal in self.desired.ordinals if not self._exists(ordinal)]
         steps += self._leave()
         steps += self.rolling.steps()
         if any(step.change for step in steps):

@@ -104,7 +104,13 @@ class Place:
     def start(
         self, flavour: str = "mysql", pod: str = "one", name: str = "shop-0", **more: str
     ) -> subprocess.Popen[str]:
-        environment = {"POD_NAMESPACE": "ns", "SERVICE": "shop", "CLUSTER_DOMAIN": "local", "KEEPS_NOTHING": "0", **more}
+        environment = {
+            "POD_NAMESPACE": "ns",
+            "SERVICE": "shop",
+            "CLUSTER_DOMAIN": "local",
+            "KEEPS_NOTHING": "0",
+            **more,
+        }
         return subprocess.Popen(
             ["sh", str(self.script), flavour],
             env={"PATH": f"{self.bin}:{os.environ['PATH']}", "POD_NAME": name, "POD_UID": pod, **environment},
@@ -200,7 +206,9 @@ def test_donors_are_asked_until_one_gives(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("epoch", "primary"), [("1", "shop-0"), ("0", "shop-1")])
-def test_a_primary_whose_data_is_gone_makes_no_new_one_and_takes_no_copy(place: Place, epoch: str, primary: str) -> None:
+def test_a_primary_whose_data_is_gone_makes_no_new_one_and_takes_no_copy(
+    place: Place, epoch: str, primary: str
+) -> None:
     place.record(epoch=epoch, primary=primary)
     place.givers("shop-2")
     rc, said = place.run(name=primary)

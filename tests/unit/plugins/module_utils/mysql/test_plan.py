@@ -243,6 +243,17 @@ def test_members_leave_after_the_primary_was_moved_to_one_that_stays() -> None:
     assert found[:2] == ["hand_over shop-0", "scale shop"]
 
 
+def test_the_plan_has_members_that_are_yet_to_come() -> None:
+    assert actions(plan_for(HEALTHY, Desired(5))) == [
+        "wait",
+        "record shop-record",
+        "wait",
+        "attach shop-3",
+        "attach shop-4",
+        "wait",
+    ]
+
+
 def test_members_leave_at_once_where_the_primary_stays() -> None:
     assert actions(plan_for(HEALTHY, Desired(1)))[-3:-1] == ["scale shop", "hand_back shop"]
 
