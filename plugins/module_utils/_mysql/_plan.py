@@ -25,6 +25,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import
     DISMISS,
     FENCE,
     FORGET_COPY,
+    HALT,
     HAND_BACK,
     LABEL,
     NOTE,
@@ -61,6 +62,15 @@ def waiting_for(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[
     if not seen.secret:
         return f"there is no Secret {target.root_secret} in namespace {target.namespace} (root_secret)"
     return None
+
+
+def halt(view: View, ordinals: t.Iterable[int]) -> list[Step]:
+    """Nobody takes anything from a primary that is given up, nor acknowledges anything for it."""
+    name = view.target.pod
+    return [
+        Step(HALT, name(o), f"let {name(o)} receive nothing more from its source", batch="halt", data={"ordinal": o})
+        for o in ordinals
+    ]
 
 
 class _Refused(Exception):
@@ -287,6 +297,10 @@ class _Planner:
         record = self.view.record
         if not record.dismissed:
             return []
+        # It comes back with what it alone has, and those that were started again since ask it for that.
+        still = [o for o in self.seen.servers if self.view.receives(o)]
+        if still:
+            return halt(self.view, still)
         silent = [
             ordinal
             for ordinal in self.view.replicas
@@ -349,7 +363,7 @@ class _Planner:
         if broken and name in self.desired.copies:
             return [self._copy(ordinal, broken)]
         steps: list[Step] = []
-        if broken or ordinal >= self.desired.members:
+        if broken:
             return steps
         if self.view.follows(ordinal):
             return steps
