@@ -107,7 +107,7 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
             ),
         )
     named = view.target.ordinal(wish.to) if wish.to else None
-    if wish.to and (named not in there or not view.stays(t.cast(int, named))):
+    if wish.to and (named is None or named not in there or not view.stays(named)):
         return Refusal(
             f"to: {wish.to} is no replica of {view.target.name} that answers. Nothing was changed.",
             view.evidence(),

@@ -21,7 +21,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_p
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from cluster import (
+from three_servers import (
     FIVE,
     HEALTHY,
     SILENT,
