@@ -5,7 +5,7 @@
 # Takes a copy of another member's MariaDB server, once, from one donor:
 #   copy_mariadb.sh
 # by DONOR, DONOR_HOST, DONOR_PORT, COPY and POD_NAME. COPY is the folder to make. It is whole and prepared when this
-# ends with status 0, and finish_mariadb.sh has what it needs in COPY.gtid_position and COPY.gtid_binlog_state. Otherwise
+# ends with status 0, and finish_mariadb.sh has what it needs in COPY.gtid and COPY.gtid_binlog_state. Otherwise
 # one line says why this donor gave none. Half a copy is left to whoever called this.
 # shellcheck shell=sh
 set -u
@@ -122,7 +122,7 @@ if ! run mariadb-backup --defaults-file=/etc/stateful/my.cnf --prepare --target-
     tail -n 5 "$work/prepare" >&2
     no "mariadb-backup could not prepare it; its last lines are above"
 fi
-cut -f 3 "$COPY"/*_binlog_info >"$COPY.gtid_position" || no "there is no position of a binary log in it"
+cut -f 3 "$COPY"/*_binlog_info >"$COPY.gtid" || no "there is no position of a binary log in it"
 mv "$COPY/stateful.gtid_binlog_state" "$COPY.gtid_binlog_state" || no "there is no state of a binary log in it"
 rm -f "$COPY"/xtrabackup_* "$COPY"/mariadb_backup_* "$COPY/backup-my.cnf"
-echo "The copy of $DONOR is whole; mariadb-backup noted the position $(cat "$COPY.gtid_position")."
+echo "The copy of $DONOR is whole; mariadb-backup noted the position $(cat "$COPY.gtid")."
