@@ -11,45 +11,21 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import facts
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Observed, Operation, Step
-
-# Seconds between two looks at members: short at first, because an election is over in a moment.
-FIRST_PAUSE = 0.05
-SLOWER = 1.3
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Observed, Step
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _conversation
 
 
-class Conversation(Operation[Observed]):
+class Conversation(_conversation.Conversation[Observed]):
     """What holds whatever is observed of the members."""
 
     def __init__(self, observer: Observer, wait_timeout: float) -> None:
-        self.title = f"{observer.target.namespace}/{observer.target.name}"
-        self.wait_timeout = wait_timeout
-        self.lock = Lease(observer.cluster, observer.target.namespace, observer.target.name)
+        super().__init__(observer, observer.target.name, observer.target.namespace, wait_timeout)
         self._observer = observer
         self._target = observer.target
-        self._pause = FIRST_PAUSE
-
-    def acted(self) -> None:
-        """A step was taken: what follows from it is to be seen soon."""
-        self._pause = FIRST_PAUSE
-
-    def blocked_by(self, observed: Observed) -> t.Sequence[str]:
-        if not self._observer.selector:
-            return ()
-        return diagnose(
-            self._observer.cluster, self._target.namespace, self._observer.selector, owners=(self._target.name,)
-        )
-
-    def pause(self, seconds: float) -> None:
-        """Pods are watched; members are asked again soon, and less often the longer nothing happens."""
-        self._observer.pause(min(seconds, self._pause))
-        self._pause = min(seconds, self._pause * SLOWER)
 
 
 class Asking(Conversation[Snapshot]):

@@ -9,22 +9,15 @@
 from __future__ import annotations
 
 import base64
-import calendar
 import concurrent.futures
 import contextlib
 import dataclasses
-import re
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._claims import claim_names
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Changes, Cluster
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import (
-    pod_obstacle,
-    revision_hash,
-    settled,
-)
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import settled
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._selector import query
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
@@ -53,6 +46,12 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._trust import Trust, tls_secret
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import handed_back
+from ansible_collections.stateful.kube.plugins.module_utils._workload._ordinals import (
+    claims_by_ordinal,
+    new_disk,
+    pod_fields,
+    pods_by_ordinal,
+)
 
 Object = dict[str, t.Any]
 
@@ -61,8 +60,6 @@ SET_ID_ANNOTATION = "stateful.kube/mongodb-replica-set-id"
 KEYFILE = "stateful.kube/keyfile"
 # Seconds after which the objects are read again even if no watch reported a change: an event can be lost.
 OBJECTS_FOR = 2.0
-# Stands on a claim whose volume is made for it.
-PROVISIONED = "volume.kubernetes.io/storage-provisioner"
 
 
 class Observer:
@@ -310,50 +307,20 @@ class _Objects:
     ) -> None:
         self.selector = selector
         self.stateful_set = _stateful_set(stateful_set) if stateful_set else None
-        self._raw_pods = {
-            ordinal: pod for pod in pods if (ordinal := _ordinal(pod, rf"{re.escape(name)}-(\d+)")) is not None
-        }
-        self.pods = {ordinal: _pod(self._raw_pods[ordinal]) for ordinal in sorted(self._raw_pods)}
-        self._raw_claims: dict[int, list[Object]] = {}
-        templates = (stateful_set or {}).get("spec", {}).get("volumeClaimTemplates") or ()
-        names = "|".join(re.escape(template["metadata"]["name"]) for template in templates)
-        for claim in claims if names else ():
-            ordinal = _ordinal(claim, rf"(?:{names})-{re.escape(name)}-(\d+)")
-            if ordinal is not None:
-                self._raw_claims.setdefault(ordinal, []).append(claim)
+        self._raw_pods = pods_by_ordinal(name, pods)
+        self.pods = {ordinal: _pod(pod) for ordinal, pod in self._raw_pods.items()}
+        self._raw_claims = claims_by_ordinal(name, stateful_set, claims)
         self.going = frozenset(
             claim["metadata"]["name"] for claim in claims if "deletionTimestamp" in claim["metadata"]
         )
         self.claims = {
             ordinal: tuple(sorted(claim["metadata"]["name"] for claim in found))
-            for ordinal, found in sorted(self._raw_claims.items())
+            for ordinal, found in self._raw_claims.items()
         }
 
     def new_disk(self, ordinal: int) -> bool:
-        """Whether this pod is the first user of its disk, at its first start.
-
-        A StatefulSet's controller creates the claims of a pod right before the pod, and a provisioner makes an empty
-        volume for each; a volume that was there before may hold anything. Without claims the disk is the pod's own,
-        and as old as the pod.
-        """
-        pod = self._raw_pods[ordinal]
-        born = pod["metadata"].get("creationTimestamp", "")
-        statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-        if not born or any(status.get("restartCount") for status in statuses):
-            return False
-        claims = self._raw_claims.get(ordinal, ())
-        if len(claims) < len(claim_names(pod)):
-            return False  # a claim that is none of its StatefulSet's: nothing is known of its age
-        if not all(PROVISIONED in (claim["metadata"].get("annotations") or {}) for claim in claims):
-            return False
-        made = [_seconds(claim["metadata"].get("creationTimestamp", "")) for claim in claims]
-        # Times of objects are whole seconds.
-        return all(_seconds(born) - at <= 1 for at in made)
-
-
-def _ordinal(obj: Object, pattern: str) -> t.Optional[int]:
-    found = re.fullmatch(pattern, obj["metadata"]["name"])
-    return int(found.group(1)) if found else None
+        """Whether this pod is the first user of its disk, at its first start."""
+        return new_disk(self._raw_pods[ordinal], self._raw_claims.get(ordinal, ()))
 
 
 def _stateful_set(obj: Object) -> StatefulSet:
@@ -398,28 +365,7 @@ def _image(template: Object) -> str:
 
 
 def _pod(obj: Object) -> Pod:
-    metadata, status = obj["metadata"], obj.get("status") or {}
-    containers = status.get("containerStatuses") or ()
-    return Pod(
-        name=metadata["name"],
-        uid=metadata.get("uid", ""),
-        node=obj["spec"].get("nodeName") or "",
-        created=metadata.get("creationTimestamp", ""),
-        running=any("running" in container.get("state", {}) for container in containers),
-        obstacle=pod_obstacle(obj),
-        claims=claim_names(obj),
-        revision=revision_hash(obj),
-        deleting="deletionTimestamp" in metadata,
-        tls_secret=tls_secret(obj),
-    )
-
-
-def _seconds(stamp: str) -> float:
-    """An RFC 3339 time of the API server as seconds since the epoch; 0 where there is none."""
-    try:
-        return float(calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ")))
-    except ValueError:
-        return 0.0
+    return Pod(**pod_fields(obj), tls_secret=tls_secret(obj))
 
 
 def annotate(

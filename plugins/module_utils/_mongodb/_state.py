@@ -12,6 +12,8 @@ import dataclasses
 import enum
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _ordinals
+
 PRIMARY = "PRIMARY"
 SECONDARY = "SECONDARY"
 ARBITER = "ARBITER"
@@ -168,25 +170,9 @@ class Answer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pod:
-    """A pod of the StatefulSet. ``obstacle`` says what keeps it from being ready, or is None."""
-
-    name: str
-    uid: str = ""
-    node: str = ""
-    created: str = ""
-    running: bool = True
-    obstacle: t.Optional[str] = None
-    claims: tuple[str, ...] = ()
-    #: which version of the StatefulSet's template it was made from
-    revision: str = ""
-    deleting: bool = False
+class Pod(_ordinals.Pod):
     #: the Secret that its mongod has certificate and authorities from; empty for one without TLS
     tls_secret: str = ""
-
-    @property
-    def ready(self) -> bool:
-        return self.obstacle is None
 
 
 @dataclasses.dataclass(frozen=True)

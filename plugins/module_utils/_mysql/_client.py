@@ -1,0 +1,136 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""Speaks to one server, through a tunnel to its pod."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import socket
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import MissingLibrary
+
+# Seconds. A server that does not answer in this time counts as unreachable for this look.
+READ_TIMEOUT = 5.0
+# Some statements wait for other transactions, or for other servers.
+CHANGE_TIMEOUT = 30.0
+
+# Error codes of the server.
+ACCESS_DENIED = (1044, 1045, 1698)
+NO_SUCH_TABLE = (1049, 1146)
+LOCK_WAIT_TIMEOUT = 1205
+# Those of the driver: no connection, or a broken one.
+CLIENT_ERRORS = range(2000, 3000)
+
+
+@dataclasses.dataclass(frozen=True)
+class Credentials:
+    """A user. Kept out of every result by never being part of a snapshot."""
+
+    username: str
+    password: str = dataclasses.field(repr=False)
+
+
+class NoAnswer(Exception):
+    """The server did not answer in time, or the connection broke."""
+
+
+class SqlError(Exception):
+    """The server answered with an error."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def preload() -> None:
+    """Import the driver, so that a parent process pays for it once and its forked workers do not."""
+    try:
+        import pymysql
+        import pymysql.cursors  # noqa: F401
+    except ImportError:
+        # The task itself says clearly what is missing.
+        return
+
+
+def require_driver() -> None:
+    try:
+        import pymysql  # noqa: F401
+    except ImportError as exc:
+        raise MissingLibrary("PyMySQL", str(exc)) from exc
+
+
+class Client:
+    """One connection, opened with the first statement. Raises NoAnswer and SqlError."""
+
+    def __init__(self, socket_path: str, credentials: Credentials) -> None:
+        self._path = socket_path
+        self._credentials = credentials
+        self._connection: t.Any = None
+
+    def rows(self, statement: str, *values: t.Any, seconds: float = READ_TIMEOUT) -> list[dict[str, t.Any]]:
+        """What a statement answers with; values take the place of %s."""
+        import pymysql.cursors
+
+        with self._answered():
+            connection = self._connected()
+            # The driver has no option for it once there is a connection.
+            connection._read_timeout = seconds
+            with connection.cursor(pymysql.cursors.DictCursor) as cursor:
+                cursor.execute(statement, values or None)
+                return list(cursor.fetchall())
+
+    def run(self, *statements: str, seconds: float = CHANGE_TIMEOUT) -> None:
+        for statement in statements:
+            self.rows(statement, seconds=seconds)
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                connection._force_close()
+
+    def _connected(self) -> t.Any:
+        import pymysql
+
+        if self._connection is None:
+            end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            end.settimeout(READ_TIMEOUT)
+            end.connect(self._path)
+            # To the server it is TCP, and encrypted where the server offers that; through a Unix socket of its own
+            # making the driver would send the password as it is.
+            connection = pymysql.connect(
+                user=self._credentials.username,
+                password=self._credentials.password,
+                charset="utf8mb4",
+                autocommit=True,
+                read_timeout=READ_TIMEOUT,
+                write_timeout=READ_TIMEOUT,
+                defer_connect=True,
+            )
+            connection.connect(end)
+            self._connection = connection
+        return self._connection
+
+    @contextlib.contextmanager
+    def _answered(self) -> t.Iterator[None]:
+        import pymysql
+
+        try:
+            yield
+        except pymysql.MySQLError as exc:
+            code = exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
+            message = str(exc.args[1] if len(exc.args) > 1 else exc)
+            if code in CLIENT_ERRORS or code == 0:
+                self.close()
+                raise NoAnswer(message) from exc
+            raise SqlError(code, message) from exc
+        except OSError as exc:
+            self.close()
+            raise NoAnswer(str(exc)) from exc

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""Another primary because the one that is recorded is lost: only by evidence, and only when asked. Pure.
+
+The promise: nobody writes before the pod of the old primary is seen gone, and who takes over has everything that any
+replica has that answered. What is acknowledged is on a replica only with semi-synchronous replication.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import plan
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Kind, Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import DISMISS, RECORD
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import as_it_is
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    #: the pod that is to be primary; empty: the one that has most
+    to: str = ""
+    #: pods that are not waited for, although they may have transactions that no other one has
+    without: tuple[str, ...] = ()
+    lag_limit: float = 10.0
+    #: the pod that was primary when the operation began
+    away_from: str = ""
+
+
+def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, Refusal]:
+    if seen.stateful_set is None:
+        return Refusal(
+            f"There is no StatefulSet {target.name} in namespace {target.namespace}. Nothing was changed.",
+            choices=("check name and namespace",),
+        )
+    view = View(target, as_it_is(seen, wish.lag_limit), seen)
+    if seen.record is None or seen.record.epoch == 0:
+        return Refusal(
+            f"Nobody is recorded as primary of {target.name}, so nobody can take over. Nothing was changed.",
+            view.evidence() if seen.record else (),
+            ("run the playbook stateful.kube.mysql first",),
+        )
+    if wish.away_from and seen.record.primary != wish.away_from:
+        return plan(target, view.desired, seen)
+    refusal = _still_there(view)
+    if refusal:
+        return refusal
+    chosen = _chosen(view, wish)
+    if isinstance(chosen, Refusal):
+        return chosen
+    old, new = seen.record.primary, target.pod(chosen)
+    data = {
+        "epoch": seen.record.epoch + 1,
+        "primary": new,
+        "members": seen.record.members,
+        "dismissed": old,
+    }
+    return Plan(
+        (
+            Step(RECORD, target.record, f"record that {new} is primary in place of {old}", data=data),
+            Step(DISMISS, old, f"delete the pod of {old}, which was primary, and see it gone before anybody writes"),
+            view.wait(f"wait until {new} has applied what it has received, let it take writes, and the others follow"),
+        ),
+        _warnings(view, wish, old),
+    )
+
+
+def _still_there(view: View) -> t.Optional[Refusal]:
+    answer, name = view.primary_answer, view.record.primary
+    if answer.kind is Kind.UNREACHABLE:
+        return None
+    return Refusal(
+        f"The primary {name} answers, so there is nothing to fail over from. Nothing was changed.",
+        view.evidence(),
+        (f"move the primary without loss: playbook stateful.kube.switchover with app={view.target.name}",),
+    )
+
+
+def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
+    without = {ordinal for pod in wish.without if (ordinal := view.target.ordinal(pod)) is not None}
+    there = [o for o in view.replicas if view.seen.answer(o).serves and view.seen.answer(o).executed is not None]
+    silent = [o for o in view.replicas if o not in there and o not in without and _may_hold_data(view, o)]
+    if silent:
+        names = ", ".join(view.target.pod(ordinal) for ordinal in silent)
+        return Refusal(
+            f"{names} does not answer, and may have transactions that nobody else has. Nothing was changed.",
+            view.evidence(),
+            (
+                f"bring {names} back, and run again",
+                "go on without, and lose what nobody else has: without="
+                + ",".join(view.target.pod(ordinal) for ordinal in silent),
+            ),
+        )
+    named = view.target.ordinal(wish.to) if wish.to else None
+    if wish.to and named not in there:
+        return Refusal(
+            f"to: {wish.to} is no replica of {view.target.name} that answers. Nothing was changed.",
+            view.evidence(),
+            ("name one that answers", "leave to out for the one that has most"),
+        )
+    has = {ordinal: t.cast(t.Any, view.seen.answer(ordinal).has) for ordinal in there}
+    best = [o for o in there if all(has[o].contains(has[other]) for other in there)]
+    if not best and there:
+        return Refusal(
+            "No replica has everything that the others have: their histories have parted, and whoever takes over, "
+            "something is lost. Nothing was changed.",
+            view.evidence(),
+            ("see what the transactions are, and leave out the replica that is to be given up: without=NAME",),
+        )
+    if not best:
+        return Refusal(
+            f"No replica of {view.target.name} answers, so nobody can take over. Nothing was changed.",
+            view.evidence(),
+            ("bring a replica back", f"bring {view.record.primary} back"),
+        )
+    if named is not None and named not in best:
+        return Refusal(
+            f"to: {wish.to} lacks transactions that {view.target.pod(best[0])} has. Nothing was changed.",
+            view.evidence(),
+            (f"name {view.target.pod(best[0])}, or leave to out",),
+        )
+    return named if named is not None else best[0]
+
+
+def _may_hold_data(view: View, ordinal: int) -> bool:
+    """A pod that has had no time to get any on a disk that is as new as itself cannot have acknowledged anything."""
+    there = ordinal in view.seen.pods or bool(view.seen.claims.get(ordinal))
+    return there and ordinal not in view.seen.new_disks
+
+
+def _warnings(view: View, wish: Wish, old: str) -> tuple[str, ...]:
+    said = []
+    answers = [view.seen.answer(ordinal) for ordinal in view.replicas if view.seen.answer(ordinal).serves]
+    if not all(answer.semi_sync for answer in answers):
+        said.append(
+            f"Replication of {view.target.name} is asynchronous: what {old} acknowledged and no replica has received "
+            f"is lost. Should {old} come back, the run after that names those transactions."
+        )
+    if wish.without:
+        said.append(f"{', '.join(wish.without)} was left out: what only it has is lost.")
+    return tuple(said)

@@ -1,0 +1,222 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""Statements that MySQL and MariaDB have each their own of.
+
+Sources: the reference manual of MySQL 8.4 (Replication; SQL statements for controlling replicas) and the MariaDB
+documentation (Global Transaction ID, CHANGE MASTER TO).
+"""
+
+from __future__ import annotations
+
+import abc
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import Client, Credentials, SqlError
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import BinlogState, GtidSet, History
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Source
+
+# Seconds between two attempts of a replica to connect, and for which `SET read_only` waits for commits.
+CONNECT_RETRY = 2
+PATIENCE = 5
+REPLICATION_USER = "stateful_replication"
+
+
+class Flavour(abc.ABC):
+    """What differs."""
+
+    #: what it says of itself: version, identity, read_only, executed, and purged where it knows
+    look: str
+    #: asks for all that has been executed, in a form that can be waited for elsewhere
+    position: str
+    #: variable that says whether commits wait for a replica
+    semi_sync: str
+    start_applying: str
+
+    @abc.abstractmethod
+    def history(self, text: str) -> History:
+        """Transactions as the server writes them."""
+
+    @abc.abstractmethod
+    def source(self, row: t.Mapping[str, t.Any]) -> Source:
+        """From whom it replicates, of `SHOW REPLICA STATUS`."""
+
+    @abc.abstractmethod
+    def received(self, row: t.Mapping[str, t.Any]) -> History:
+        """What it has received, of the same."""
+
+    @abc.abstractmethod
+    def attach(self, client: Client, host: str, port: int, credentials: Credentials) -> None:
+        """Let a server that has applied all it has received replicate from another one."""
+
+    @abc.abstractmethod
+    def detach(self, client: Client) -> None:
+        """Let it replicate from nobody."""
+
+    @abc.abstractmethod
+    def let_write(self, client: Client, pod: str, epoch: int) -> None:
+        """Write down that it is primary, and let it take writes."""
+
+    @abc.abstractmethod
+    def fence(self, client: Client) -> None:
+        """Let it take no writes, also after another start."""
+
+    @abc.abstractmethod
+    def wait_for(self, client: Client, position: str, seconds: int) -> bool:
+        """Whether it has applied all of that within these seconds."""
+
+    def note_own(self, client: Client, pod: str, epoch: int) -> None:
+        client.run("SET SESSION sql_log_bin = 0")
+        try:
+            client.rows("REPLACE INTO stateful_kube.own (id, pod, epoch) VALUES (1, %s, %s)", pod, epoch)
+        finally:
+            client.run("SET SESSION sql_log_bin = 1")
+
+    def forget_own(self, client: Client) -> None:
+        client.run("SET SESSION sql_log_bin = 0")
+        try:
+            client.run("DELETE FROM stateful_kube.own")
+        finally:
+            client.run("SET SESSION sql_log_bin = 1")
+
+    def disconnect(self, client: Client) -> None:
+        """End the connections of clients: they would stay with a server that takes no writes any more."""
+        own = {"system user", "event_scheduler", "stateful_health", REPLICATION_USER}
+        mine = client.rows("SELECT CONNECTION_ID() AS id")[0]["id"]
+        for row in client.rows("SHOW PROCESSLIST"):
+            found = {key.lower(): value for key, value in row.items()}
+            system = found["user"] in own or str(found["command"]).startswith("Binlog Dump")
+            if not system and found["id"] != mine and found["command"] != "Daemon":
+                _forgiving(client, f"KILL {int(found['id'])}")
+
+
+class MySQL(Flavour):
+    look = (
+        "SELECT VERSION() AS version, @@GLOBAL.server_uuid AS identity, @@GLOBAL.read_only AS read_only, "
+        "@@GLOBAL.gtid_executed AS executed, @@GLOBAL.gtid_purged AS purged"
+    )
+    position = "SELECT @@GLOBAL.gtid_executed AS position"
+    semi_sync = "rpl_semi_sync_source_enabled"
+    start_applying = "START REPLICA SQL_THREAD"
+
+    def history(self, text: str) -> History:
+        return GtidSet.parse(text)
+
+    def source(self, row: t.Mapping[str, t.Any]) -> Source:
+        return _source(row, "Source", "Replica")
+
+    def received(self, row: t.Mapping[str, t.Any]) -> History:
+        return GtidSet.parse(str(row.get("Retrieved_Gtid_Set") or ""))
+
+    def attach(self, client: Client, host: str, port: int, credentials: Credentials) -> None:
+        client.run("STOP REPLICA")
+        client.rows(
+            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = %s, SOURCE_PORT = %s, SOURCE_USER = %s, SOURCE_PASSWORD = %s, "
+            f"SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 1, SOURCE_CONNECT_RETRY = {CONNECT_RETRY}, "
+            "SOURCE_RETRY_COUNT = 1000000",
+            host,
+            port,
+            credentials.username,
+            credentials.password,
+            seconds=30.0,
+        )
+        client.run("START REPLICA")
+
+    def detach(self, client: Client) -> None:
+        client.run("STOP REPLICA", "RESET REPLICA ALL")
+
+    def let_write(self, client: Client, pod: str, epoch: int) -> None:
+        # Not even root may write the row before.
+        client.run("SET GLOBAL super_read_only = 0")
+        self.note_own(client, pod, epoch)
+        client.run("SET GLOBAL read_only = 0")
+
+    def fence(self, client: Client) -> None:
+        client.run(
+            f"SET SESSION lock_wait_timeout = {PATIENCE}", "SET GLOBAL read_only = 1", "SET GLOBAL super_read_only = 0"
+        )
+        self.forget_own(client)
+        client.run("SET GLOBAL super_read_only = 1")
+
+    def wait_for(self, client: Client, position: str, seconds: int) -> bool:
+        found = client.rows(
+            "SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s) AS waited", position, seconds, seconds=seconds + 5.0
+        )
+        return bool(found[0]["waited"] == 0)
+
+
+class MariaDB(Flavour):
+    look = (
+        "SELECT VERSION() AS version, @@GLOBAL.server_id AS identity, @@GLOBAL.read_only AS read_only, "
+        "@@GLOBAL.gtid_binlog_state AS executed"
+    )
+    position = "SELECT @@GLOBAL.gtid_binlog_pos AS position"
+    semi_sync = "rpl_semi_sync_master_enabled"
+    start_applying = "START SLAVE SQL_THREAD"
+
+    def history(self, text: str) -> History:
+        return BinlogState.parse(text)
+
+    def source(self, row: t.Mapping[str, t.Any]) -> Source:
+        return _source(row, "Master", "Slave")
+
+    def received(self, row: t.Mapping[str, t.Any]) -> History:
+        return BinlogState.parse(str(row.get("Gtid_IO_Pos") or ""))
+
+    def attach(self, client: Client, host: str, port: int, credentials: Credentials) -> None:
+        # One that was primary has written what no replica position knows of. All of it is in its binary log.
+        client.run("STOP SLAVE", "SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos")
+        client.rows(
+            "CHANGE MASTER TO MASTER_HOST = %s, MASTER_PORT = %s, MASTER_USER = %s, MASTER_PASSWORD = %s, "
+            f"MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = {CONNECT_RETRY}",
+            host,
+            port,
+            credentials.username,
+            credentials.password,
+            seconds=30.0,
+        )
+        client.run("START SLAVE")
+
+    def detach(self, client: Client) -> None:
+        client.run("STOP SLAVE", "RESET SLAVE ALL")
+
+    def let_write(self, client: Client, pod: str, epoch: int) -> None:
+        self.note_own(client, pod, epoch)
+        client.run("SET GLOBAL read_only = 0")
+
+    def fence(self, client: Client) -> None:
+        client.run(f"SET SESSION lock_wait_timeout = {PATIENCE}", "SET GLOBAL read_only = 1")
+        self.forget_own(client)
+
+    def wait_for(self, client: Client, position: str, seconds: int) -> bool:
+        if not position:
+            return True
+        found = client.rows("SELECT MASTER_GTID_WAIT(%s, %s) AS waited", position, seconds, seconds=seconds + 5.0)
+        return bool(found[0]["waited"] == 0)
+
+
+def flavour_of(version: str) -> Flavour:
+    """By what a server says of its version."""
+    return MariaDB() if "mariadb" in version.lower() else MySQL()
+
+
+def _source(row: t.Mapping[str, t.Any], source: str, replica: str) -> Source:
+    errors = [str(row.get(f"Last_{thread}_Error") or "") for thread in ("IO", "SQL")]
+    lag = row.get(f"Seconds_Behind_{source}")
+    return Source(
+        host=str(row.get(f"{source}_Host") or ""),
+        receiver=str(row.get(f"{replica}_IO_Running") or "No"),
+        applier=str(row.get(f"{replica}_SQL_Running") or "No"),
+        lag=None if lag is None else float(lag),
+        error="; ".join(error for error in errors if error),
+    )
+
+
+def _forgiving(client: Client, statement: str) -> None:
+    try:
+        client.run(statement)
+    except SqlError:
+        return  # it has ended meanwhile

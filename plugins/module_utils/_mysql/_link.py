@@ -1,0 +1,91 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""The conversation with one server: a tunnel to its pod, kept from look to look, and what the server says of itself."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import (
+    ACCESS_DENIED,
+    NO_SUCH_TABLE,
+    Client,
+    Credentials,
+    NoAnswer,
+    SqlError,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._flavour import Flavour, flavour_of
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Answer, Kind
+
+
+class Link:
+    """Close it when done. A link belongs to one pod by its uid, and is not used by two threads at once."""
+
+    def __init__(self, tunnel: Tunnel, uid: str, credentials: Credentials) -> None:
+        self.uid = uid
+        self._tunnel = tunnel
+        self.client = Client(tunnel.path, credentials)
+        self._flavour: t.Optional[Flavour] = None
+
+    def close(self) -> None:
+        self.client.close()
+        self._tunnel.close()
+
+    @property
+    def flavour(self) -> Flavour:
+        """Raises NoAnswer and SqlError."""
+        if self._flavour is None:
+            self._flavour = flavour_of(str(self.client.rows("SELECT VERSION() AS version")[0]["version"]))
+        return self._flavour
+
+    def ask(self) -> Answer:
+        """What the server says; silence is an answer too. Raises Failure where the API server forbids to ask."""
+        try:
+            return self._asked()
+        except NoAnswer as silence:
+            failure = self._tunnel.failure
+            if isinstance(failure, ApiError) and failure.forbidden:
+                raise failure from silence
+            return Answer(Kind.UNREACHABLE, self._tunnel.error or f"no answer ({silence})")
+        except SqlError as error:
+            if error.code in ACCESS_DENIED:
+                return Answer(Kind.REFUSED, f"it does not let in the user of the Secret ({error.message})")
+            return Answer(Kind.UNREACHABLE, f"its answer makes no sense here ({error.message}, error {error.code})")
+        except ValueError as error:
+            return Answer(Kind.UNREACHABLE, f"its answer makes no sense here ({error})")
+
+    def _asked(self) -> Answer:
+        flavour, client = self.flavour, self.client
+        # The replica status first: what was received by then is executed a moment later, and never the other way round.
+        rows = client.rows("SHOW REPLICA STATUS")
+        own = self._own()
+        semi_sync = client.rows("SHOW GLOBAL VARIABLES LIKE %s", flavour.semi_sync)
+        said = client.rows(flavour.look)[0]
+        configured = [row for row in rows if flavour.source(row).host]
+        return Answer(
+            Kind.SERVER,
+            version=str(said["version"]),
+            identity=str(said["identity"]),
+            executed=flavour.history(str(said["executed"] or "")),
+            received=flavour.received(configured[0]) if configured else None,
+            purged=flavour.history(str(said["purged"] or "")) if "purged" in said else None,
+            read_only=str(said["read_only"]) != "0",
+            own=own,
+            source=flavour.source(configured[0]) if configured else None,
+            semi_sync=bool(semi_sync) and str(semi_sync[0]["Value"]).upper() == "ON",
+        )
+
+    def _own(self) -> t.Optional[tuple[str, int]]:
+        try:
+            rows = self.client.rows("SELECT pod, epoch FROM stateful_kube.own")
+        except SqlError as error:
+            if error.code in NO_SUCH_TABLE:
+                return None
+            raise
+        return (str(rows[0]["pod"]), int(rows[0]["epoch"])) if rows else None

@@ -1,0 +1,402 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""The planner: what is left to do for replicated MySQL or MariaDB, in order, from one snapshot alone. Pure.
+
+Who may write is decided by the record, a ConfigMap that only compare-and-set changes, and by a row in the primary's own
+data. Each server reads both when it starts, so a killed run leaves at most one that takes writes, and often none until
+the next run.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired, Target
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._rolling import Rolling
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import (
+    APPLY,
+    ATTACH,
+    COPY,
+    DISMISS,
+    FENCE,
+    FORGET_COPY,
+    HAND_BACK,
+    LABEL,
+    NOTE,
+    PROMOTE,
+    RECORD,
+    ROUTE,
+    SCALE,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+
+
+def plan(target: Target, desired: Desired, seen: Snapshot) -> t.Union[Plan, Refusal]:
+    """The whole ordered list of steps. The first one is safe now; the others follow when their turn comes."""
+    planner = _Planner(View(target, desired, seen))
+    try:
+        steps = planner.steps()
+        planner.insist(steps)
+    except _Refused as refused:
+        return refused.refusal
+    return Plan(tuple(steps), tuple(planner.warnings()))
+
+
+def waiting_for(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[str]:
+    """What must be in the cluster before anything can be done, or None."""
+    found = seen.stateful_set
+    if not found:
+        return f"there is no StatefulSet {target.name} in namespace {target.namespace}"
+    if found.replicas < desired.members:
+        return (
+            f"the StatefulSet {target.name} has {found.replicas} replicas and members is {desired.members}: give it "
+            "the replicas first"
+        )
+    if not seen.secret:
+        return f"there is no Secret {target.root_secret} in namespace {target.namespace} (root_secret)"
+    return None
+
+
+class _Refused(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+class _Planner:
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.target = view.target
+        self.desired = view.desired
+        self.seen = view.seen
+        self.rolling = Rolling(view)
+
+    def warnings(self) -> list[str]:
+        return [*self.rolling.warnings()]
+
+    def steps(self) -> list[Step]:
+        missing = waiting_for(self.target, self.desired, self.seen)
+        if missing:
+            wait = self.view.wait(f"wait until the objects are there: {missing}")
+            return [wait, *(self._first() if self.seen.record is None else [])]
+        if self.seen.record is None:
+            return self._unrecorded()
+        steps = self.rolling.stuck()
+        if self.view.record.epoch == 0:
+            return steps + self._unformed()
+        return steps + self._formed()
+
+    def insist(self, steps: t.Sequence[Step]) -> None:
+        """A server that cannot go on is no reason to leave the rest undone; in the end it is one to fail."""
+        if self.seen.record is None or not self.view.promoted:
+            return
+        broken = {o: why for o in self.view.replicas if (why := self.view.broken(o))}
+        all_answer = all(self.seen.answer(ordinal).serves for ordinal in self.desired.ordinals)
+        if not broken or (steps and steps[0].change) or (any(step.change for step in steps) and not all_answer):
+            return
+        names = ",".join(self.target.pod(ordinal) for ordinal in broken)
+        raise _Refused(
+            Refusal(
+                f"{'; '.join(broken.values())}. Such a server stays read-only, and is no replica of anybody.",
+                self.view.evidence(),
+                (
+                    "see what the transactions are (mysqlbinlog --include-gtids in that pod), and repeat on the "
+                    "primary what is to be kept",
+                    f"then say that its data may be replaced by a new copy, which discards them: copy (in the role "
+                    f"mysql_copy) with {names}",
+                ),
+            )
+        )
+
+    # Nobody has recorded who may write.
+
+    def _unrecorded(self) -> list[Step]:
+        noted = self._noted()
+        if noted is None:
+            return self._first()
+        epoch, primary = noted
+        step = self._record(epoch, primary, f"record again that {primary} is primary (epoch {epoch})")
+        return [step, *self._end()]
+
+    def _noted(self) -> t.Optional[tuple[int, str]]:
+        """The newest that the StatefulSet and the servers' own data say of who is primary."""
+        told = [found.recorded] if (found := self.seen.stateful_set) and found.recorded else []
+        for ordinal in self.seen.servers:
+            own = self.seen.answers[ordinal].own
+            if own and own[0] == self.target.pod(ordinal):
+                told.append((own[1], own[0]))
+        return max(told, default=None)
+
+    def _first(self) -> list[Step]:
+        first = self.target.pod(0)
+        steps = [self._record(0, first, f"record that {first} makes the first data")]
+        steps += [
+            self.view.wait(f"wait until {first} has made its data and answers"),
+            self._record(1, first, f"record that {first} is primary"),
+            self._promote(0),
+            *self._route(first),
+        ]
+        steps += [self._attach(ordinal) for ordinal in self.desired.ordinals if ordinal]
+        return steps + self._end()
+
+    # Data is being made for the first time.
+
+    def _unformed(self) -> list[Step]:
+        first = self.view.primary
+        answer = self.seen.answer(first)
+        later = [
+            self._record(1, self.view.record.primary, f"record that {self.view.record.primary} is primary"),
+            self._promote(first),
+            *self._route(self.view.record.primary),
+            *(self._attach(ordinal) for ordinal in self.desired.ordinals if ordinal != first),
+            *self._end(),
+        ]
+        if not answer.serves:
+            why = answer.detail or self.view.pod(first).obstacle or "no reason known"
+            return [self.view.wait(f"wait until {self.target.pod(first)} has made its data and answers: {why}"), *later]
+        # One that does not answer may hold what somebody wrote before, unless its disk is as new as its pod.
+        silent = [
+            ordinal
+            for ordinal in self.view.replicas
+            if not self.seen.answer(ordinal).serves and ordinal not in self.seen.new_disks and self._exists(ordinal)
+        ]
+        if silent:
+            said = "; ".join(self.view.said(ordinal) for ordinal in silent)
+            return [self.view.wait(f"wait until all answer whose volumes may hold data already: {said}"), *later]
+        self._insist_on_newest()
+        return later
+
+    def _exists(self, ordinal: int) -> bool:
+        return ordinal in self.seen.pods or bool(self.seen.claims.get(ordinal))
+
+    def _insist_on_newest(self) -> None:
+        """Nobody has a transaction that the one lacks that is about to take writes."""
+        ahead = [ordinal for ordinal in self.view.replicas if self.view.errant(ordinal)]
+        if not ahead:
+            return
+        primary = self.view.record.primary
+        names = ", ".join(self.target.pod(ordinal) for ordinal in ahead)
+        raise _Refused(
+            Refusal(
+                f"{primary} is to take writes, and {names} has transactions that it lacks: they would be lost. "
+                "Nothing was changed.",
+                self.view.evidence(),
+                (
+                    f"bring back the volume of {primary} that has them",
+                    f"make a server primary that has everything: playbook stateful.kube.failover with to={names}, "
+                    f"while {primary} is stopped",
+                    f"where they are not wanted, delete the claim and the pod of {names}: a new copy is taken",
+                ),
+            )
+        )
+
+    # Somebody is recorded as primary.
+
+    def _formed(self) -> list[Step]:
+        steps = [self._fence(ordinal) for ordinal in self._intruders()]
+        steps += self._dismiss()
+        if not self.view.promoted:
+            steps += self._unpromoted()
+            if not self.view.primary_answer.serves:
+                return [*steps, *self._end()]
+        name = self.view.record.primary
+        if self.seen.routed != name:
+            steps += self._route(name)
+        steps += self._labels()
+        found = self.seen.stateful_set
+        if found and found.recorded != (self.view.record.epoch, name):
+            steps.append(Step(NOTE, self.target.name, f"note on the StatefulSet {self.target.name} that {name} is "
+                              f"primary (epoch {self.view.record.epoch})"))  # fmt: skip
+        if self.view.record.members != self.desired.members:
+            sentence = f"record that there are {self.desired.members} members"
+            steps.append(self._record(self.view.record.epoch, name, sentence))
+        for ordinal in self.view.replicas:
+            steps += self._follow(ordinal)
+        steps += self._leave()
+        steps += self.rolling.steps()
+        if any(step.change for step in steps):
+            return steps + self._end()
+        return steps + self._not_yet()
+
+    def _intruders(self) -> list[int]:
+        """Servers that take writes and must not."""
+        writable = [o for o in self.seen.servers if o != self.view.primary]
+        return [o for o in writable if not self.seen.answer(o).read_only or self._claims_to_be_primary(o)]
+
+    def _claims_to_be_primary(self, ordinal: int) -> bool:
+        """Whether it would take writes by its own data after another start with an old record."""
+        own = self.seen.answer(ordinal).own
+        return bool(own and own[0] == self.target.pod(ordinal))
+
+    def _dismiss(self) -> list[Step]:
+        record = self.view.record
+        if not record.dismissed:
+            return []
+        ordinal = self.target.ordinal(record.dismissed)
+        pod = self.seen.pods.get(ordinal) if ordinal is not None else None
+        if record.dismissed_uid and (pod is None or pod.uid != record.dismissed_uid):
+            return []
+        if record.dismissed_uid and pod and pod.deleting:
+            return [
+                self.view.wait(
+                    f"wait until the pod of {record.dismissed} is gone (on node {pod.node or 'none'}): nobody may "
+                    "write before"
+                )
+            ]
+        return [
+            Step(
+                DISMISS,
+                record.dismissed,
+                f"delete the pod of {record.dismissed}, which was primary, and see it gone before anybody writes",
+            )
+        ]
+
+    def _unpromoted(self) -> list[Step]:
+        ordinal, answer = self.view.primary, self.view.primary_answer
+        name = self.view.record.primary
+        if not answer.serves:
+            return [
+                self.view.wait(
+                    f"wait until the primary {name} answers (where it does not come back: playbook "
+                    f"stateful.kube.failover): {answer.detail or self.view.pod(ordinal).obstacle or 'no reason known'}"
+                )
+            ]
+        self._insist_on_newest()
+        steps: list[Step] = []
+        if not answer.applied:
+            steps += self._apply(ordinal)
+        return [*steps, self._promote(ordinal)]
+
+    def _labels(self) -> list[Step]:
+        """Replicas are found by a label that every pod begins with, so the primary has to lose it."""
+        wanted = {
+            o: "primary" if o == self.view.primary and self.desired.members > 1 else "replica" for o in self.seen.pods
+        }
+        return [
+            Step(
+                LABEL,
+                self.target.pod(ordinal),
+                f"let clients that read {'find' if role == 'replica' else 'pass by'} {self.target.pod(ordinal)}",
+                batch="labels",
+                data={"ordinal": ordinal, "role": role},
+            )
+            for ordinal, role in wanted.items()
+            if self.seen.roles.get(ordinal) != role and not self.view.pod(ordinal).deleting
+        ]
+
+    # Replicas
+
+    def _follow(self, ordinal: int) -> list[Step]:
+        answer, name = self.seen.answer(ordinal), self.target.pod(ordinal)
+        asked = self.view.record.copies.get(name)
+        if asked and asked == self.view.pod(ordinal).uid:
+            return [self._copy(ordinal)]
+        if not answer.serves:
+            return []
+        if asked:
+            return [Step(FORGET_COPY, name, f"record that {name} has its copy", data={"pod": name})]
+        broken = self.view.broken(ordinal)
+        if broken and name in self.desired.copies:
+            return [self._copy(ordinal, broken)]
+        steps: list[Step] = []
+        if broken or ordinal >= self.desired.members:
+            return steps
+        if self.view.follows(ordinal):
+            return steps
+        if not answer.applied:
+            return [*steps, *self._apply(ordinal)]
+        return [*steps, self._attach(ordinal)]
+
+    def _apply(self, ordinal: int) -> list[Step]:
+        """What was received from a former source is applied before it is told another one, which forgets it."""
+        answer, name = self.seen.answer(ordinal), self.target.pod(ordinal)
+        if answer.source and answer.source.applier == "Yes":
+            return [self.view.wait(f"wait until {name} has applied what it has received")]
+        return [Step(APPLY, name, f"let {name} apply what it has received", data={"ordinal": ordinal})]
+
+    def _leave(self) -> list[Step]:
+        found = self.seen.stateful_set
+        leaving = [ordinal for ordinal in self.view.present if ordinal >= self.desired.members]
+        if found is None or found.replicas <= self.desired.members:
+            return [self._hand_back()] if found and found.owed else []
+        steps: list[Step] = []
+        if self.view.primary in leaving:
+            steps += self.rolling.hand_over(list(self.desired.ordinals))
+        names = ", ".join(self.target.pod(ordinal) for ordinal in leaving)
+        steps.append(
+            Step(
+                SCALE,
+                self.target.name,
+                f"let {names} go (StatefulSet {self.target.name} from {found.replicas} to {self.desired.members} "
+                "replicas); the claims stay",
+                data={"replicas": self.desired.members},
+            )
+        )
+        return [*steps, self._hand_back()]
+
+    def _not_yet(self) -> list[Step]:
+        """What is still missing where nothing is left to do."""
+        why = [
+            why
+            for ordinal in self.desired.ordinals
+            if ordinal != self.view.primary and not self.view.broken(ordinal) and (why := self.view.unfit(ordinal))
+        ]
+        why += [
+            f"{self.target.pod(o)} {self.view.pod(o).obstacle}"
+            for o in self.desired.ordinals
+            if not self.view.pod(o).ready and not self.view.broken(o) and (o == self.view.primary or self.view.fit(o))
+        ]
+        return [self.view.wait(f"wait until every replica follows closely: {'; '.join(why)}")] if why else []
+
+    def _end(self) -> list[Step]:
+        if self.desired.members == 1:
+            return [self.view.wait(f"wait until {self.target.name} takes connections")]
+        return [self.view.wait(f"wait until all {self.desired.members - 1} replicas follow closely")]
+
+    # Single steps
+
+    def _hand_back(self) -> Step:
+        sentence = f"leave the number of replicas of StatefulSet {self.target.name} to its declaration again"
+        return Step(HAND_BACK, self.target.name, sentence)
+
+    def _record(self, epoch: int, primary: str, sentence: str) -> Step:
+        data = {"epoch": epoch, "primary": primary, "members": self.desired.members}
+        return Step(RECORD, self.target.record, sentence, data=data)
+
+    def _promote(self, ordinal: int) -> Step:
+        name = self.target.pod(ordinal)
+        return Step(PROMOTE, name, f"let {name} take writes", data={"ordinal": ordinal})
+
+    def _fence(self, ordinal: int) -> Step:
+        name = self.target.pod(ordinal)
+        return Step(FENCE, name, f"let {name} take no writes, because it is not the primary", data={"ordinal": ordinal})
+
+    def _route(self, name: str) -> list[Step]:
+        service = self.target.primary_service
+        return [Step(ROUTE, service, f"lead the Service {service} to {name}", data={"pod": name})]
+
+    def _attach(self, ordinal: int) -> Step:
+        name, primary = self.target.pod(ordinal), self.view.record.primary if self.seen.record else self.target.pod(0)
+        source = self.target.ordinal(primary)
+        return Step(
+            ATTACH,
+            name,
+            f"let {name} replicate from {primary}",
+            data={"ordinal": ordinal, "source": source},
+        )
+
+    def _copy(self, ordinal: int, why: str = "") -> Step:
+        name = self.target.pod(ordinal)
+        because = f": {why}" if why else ""
+        return Step(
+            COPY,
+            name,
+            f"replace {name} by a new pod that takes a copy in place of its data{because}",
+            data={"ordinal": ordinal, "pod": name, "uid": self.view.pod(ordinal).uid},
+        )

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""The ConfigMap that says who may write, which servers read when they start: read, and changed by compare-and-set."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Record
+
+Object = dict[str, t.Any]
+
+ANNOTATION = "stateful.kube/mysql-primary"
+
+
+def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
+    """Raises Failure where it is none that this collection has written."""
+    if found is None:
+        return None
+    data = found.get("data") or {}
+    primary = str(data.get("primary", ""))
+    numbers = [str(data.get(key, "")) for key in ("epoch", "members")]
+    if not all(number.isdigit() for number in numbers) or target.ordinal(primary) is None:
+        raise Failure(
+            f"The ConfigMap {target.namespace}/{target.record} must have the keys epoch and members with numbers, and "
+            f"primary with a pod of {target.name}; found {sorted(data)} with primary={primary or 'nothing'}. It says "
+            "who may write, and nobody but this collection changes it: restore it, or delete it, and the next run "
+            "writes it anew from what the servers say."
+        )
+    copies = dict(line.split(" ", 1) for line in str(data.get("copy", "")).splitlines() if " " in line)
+    return Record(
+        epoch=int(numbers[0]),
+        primary=primary,
+        members=int(numbers[1]),
+        copies=copies,
+        dismissed=str(data.get("dismissed", "")),
+        dismissed_uid=str(data.get("dismissed_uid", "")),
+        resource_version=str(found["metadata"].get("resourceVersion", "")),
+    )
+
+
+def write(cluster: Cluster, target: Target, record: Record) -> None:
+    """Put this in place of the version that the record names; without one there must be none. Raises NotYet."""
+    data = {
+        "epoch": str(record.epoch),
+        "primary": record.primary,
+        "members": str(record.members),
+        "copy": "".join(f"{pod} {token}\n" for pod, token in sorted(record.copies.items())),
+        "dismissed": record.dismissed,
+        "dismissed_uid": record.dismissed_uid,
+    }
+    metadata: Object = {"name": target.record, "namespace": target.namespace}
+    try:
+        if record.resource_version:
+            patch = {"metadata": {"resourceVersion": record.resource_version}, "data": data}
+            cluster.merge("v1", "ConfigMap", target.record, target.namespace, patch)
+        else:
+            labels = {
+                "app.kubernetes.io/name": "mysql",
+                "app.kubernetes.io/instance": target.name,
+                "app.kubernetes.io/managed-by": "stateful.kube",
+            }
+            cluster.create(
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**metadata, "labels": labels}, "data": data}
+            )
+    except ApiError as error:
+        if not (error.conflict or error.not_found):
+            raise
+        raise NotYet(f"the ConfigMap {target.namespace}/{target.record} has changed meanwhile") from error
+
+
+def noted(stateful_set: Object) -> t.Optional[tuple[int, str]]:
+    """Epoch and primary as they stand on the StatefulSet."""
+    text = (stateful_set["metadata"].get("annotations") or {}).get(ANNOTATION, "")
+    epoch, _blank, primary = str(text).partition(" ")
+    return (int(epoch), primary) if epoch.isdigit() and primary else None

@@ -1,0 +1,23 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""What the steps of replicated MySQL or MariaDB are called. Pure."""
+
+RECORD = "record"
+PROMOTE = "promote"
+FENCE = "fence"
+DISMISS = "dismiss"
+ROUTE = "route"
+LABEL = "label"
+NOTE = "note"
+ATTACH = "attach"
+APPLY = "apply"
+COPY = "copy"
+FORGET_COPY = "forget_copy"
+HAND_OVER = "hand_over"
+REPLACE = "replace"
+SCALE = "scale"
+HAND_BACK = "hand_back"
