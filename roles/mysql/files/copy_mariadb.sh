@@ -58,7 +58,8 @@ hear() {
 lacking=$(lacking)
 [ -z "$lacking" ] || fail "The image lacks$lacking, without which no copy of another member can be taken: use an image \
 that has them, as the public one has."
-[ -s /run/replication/password ] || fail "The key password of the Secret of replication is empty, so no other member can be asked for a copy."
+[ -s /run/replication/password ] || fail "The key password of the Secret of replication is empty, so no other member \
+can be asked for a copy. Run the role again where the Secret was made by it; else give it a password."
 
 rm -rf "$work"
 mkdir "$work" && mkfifo "$work/up" "$work/down" "$work/copied" "$work/end" || exit 1
@@ -84,6 +85,10 @@ esac
 # 2. Is it for this one? No server reads the files of another series as they are.
 size=${line##* } version=${line#ok }
 version=${version% *}
+# Nobody has sealed this line.
+case $size in
+'' | *[!0-9]*) no "what it answers is no answer of a donor" ;;
+esac
 series=$(mariadb-backup --version 2>&1 | sed -n 's/.*server \([0-9]*\.[0-9]*\)\..*/\1/p')
 case $version in
 "$series".*) ;;
@@ -125,4 +130,5 @@ fi
 cut -f 3 "$COPY"/*_binlog_info >"$COPY.gtid" || no "there is no position of a binary log in it"
 mv "$COPY/stateful.gtid_binlog_state" "$COPY.gtid_binlog_state" || no "there is no state of a binary log in it"
 rm -f "$COPY"/xtrabackup_* "$COPY"/mariadb_backup_* "$COPY/backup-my.cnf"
-echo "The copy of $DONOR is whole; mariadb-backup noted the position $(cat "$COPY.gtid")."
+noted=$(cat "$COPY.gtid")
+echo "The copy of $DONOR is whole; mariadb-backup noted its end at ${noted:-the beginning}."
