@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where the copy of a MariaDB server continues, from what mariadb-backup noted, what the copy holds, and the state of the
-donor's binary log from before. Run by this machine's shell and awk."""
+"""Where the copy of a MariaDB server continues, from what mariadb-backup noted, what the copy holds, and the state of
+the donor's binary log from before. Run by this machine's shell and awk."""
 
 from __future__ import annotations
 
