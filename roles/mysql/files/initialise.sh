@@ -194,7 +194,7 @@ copy_one() {
 # Takes away from a copy what belongs to the server that it was made of. That one may have another password of root than
 # the Secret here, so nobody is asked for one.
 clean() {
-    rm -f "$new/auto.cnf"
+    rm -f "$new/auto.cnf" "$new/stateful_server_id"
     set -- --defaults-file=/etc/stateful/my.cnf --server-id="$((100 + ${POD_NAME##*-}))" --skip-grant-tables \
         --event-scheduler=DISABLED
     case $flavour in
@@ -220,14 +220,22 @@ $history
 SHUTDOWN;
 SQL
     stopped
+    # What this pod wrote as primary before it lost its data is for its new data to replicate, and a server takes nothing
+    # from others that has its own id. Its last digits are those of every other one of this pod.
+    case " $(cat /run/record/primaries) " in
+    *" $POD_NAME "*)
+        random=$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+        echo $((100 + ${POD_NAME##*-} + 1000 * (1 + random % 4000000))) >"$new/stateful_server_id"
+        ;;
+    esac
 }
 
 lost() {
     fail "The record of the set names $POD_NAME as primary, and its volume has no data: it is lost, or this is another \
 volume than before. Nothing was made in its place, because that would be an empty server under the name of the one that \
-had the data. Bring the volume back; or make a replica the primary (playbook mysql_failover); or, where this was the \
-only server, restore a backup. To begin anew with nothing at all, delete the ConfigMap ${POD_NAME%-*}-record and run \
-the playbook mysql again."
+had the data. Bring the volume back; or make a replica the primary (playbook stateful.kube.failover); or, where this was \
+the only server, restore a backup. To begin anew with nothing at all, delete the ConfigMap ${POD_NAME%-*}-record and run \
+the playbook stateful.kube.mysql again."
 }
 
 read_record

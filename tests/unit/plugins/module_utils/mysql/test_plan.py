@@ -337,3 +337,59 @@ def test_a_failover_says_what_may_be_lost() -> None:
     assert "asynchronous" in plan_failover(TARGET, Failover(), LOST).warnings[0]
     semi = {0: SILENT, 1: replica(1, semi_sync=True), 2: replica(2, semi_sync=True)}
     assert plan_failover(TARGET, Failover(), dataclasses.replace(LOST, answers=semi)).warnings == ()
+
+
+def test_a_replica_that_is_left_out_is_not_compared_either() -> None:
+    parted = replica(2, executed=gtids(of_0="1-5", of_2="1"))
+    seen = dataclasses.replace(
+        LOST, answers={0: SILENT, 1: replica(1, executed=gtids(of_0="1-5", of_1="1")), 2: parted}
+    )
+    found = plan_failover(TARGET, Failover(without=("shop-2",)), seen)
+    assert isinstance(found, Plan)
+    assert found.steps[0].data["primary"] == "shop-1"
+
+
+GONE = recorded(
+    with_pod(LOST, 0, uid="uid-of-the-next"), primary="shop-1", epoch=2, dismissed="shop-0", dismissed_uid="uid-0"
+)
+
+
+def test_everybody_is_asked_once_more_when_the_old_primary_is_gone() -> None:
+    assert first(plan_for(GONE)) == "promote shop-1"
+    assert first(plan_for(dataclasses.replace(GONE, answers={**GONE.answers, 2: SILENT}))) == "wait"
+    assert (
+        first(plan_for(recorded(dataclasses.replace(GONE, answers={**GONE.answers, 2: SILENT}), without=("shop-2",))))
+        == "promote shop-1"
+    )
+
+
+def test_who_got_more_from_the_old_primary_until_it_was_gone_takes_its_place() -> None:
+    more = replica(2, executed=gtids(of_0="1-6"), received=gtids(of_0="1-6"))
+    found = plan_for(dataclasses.replace(GONE, answers={**GONE.answers, 2: more}))
+    assert first(found) == "record shop-record"
+    assert isinstance(found, Plan)
+    assert found.steps[0].data == {
+        "epoch": 3,
+        "primary": "shop-2",
+        "members": 3,
+        "dismissed": "shop-0",
+        "dismissed_uid": "uid-0",
+        "without": (),
+    }
+
+
+def test_a_switchover_and_a_failover_take_no_member_out() -> None:
+    seen = recorded(HEALTHY, members=1, epoch=2, primary="shop-1")
+    answers = {0: replica(0, of=1), 1: primary(1, epoch=2), 2: replica(2, of=1)}
+    seen = dataclasses.replace(seen, answers=answers)
+    for found in (
+        plan_switchover(TARGET, Switchover(away_from="shop-0"), seen),
+        plan_failover(TARGET, Failover(away_from="shop-0"), seen),
+    ):
+        assert not {"scale shop", "hand_over shop-0"} & set(actions(found))
+
+
+def test_no_replica_leaves_that_alone_has_what_was_acknowledged() -> None:
+    answers = {**HEALTHY.answers, 1: replica(1, executed=gtids(of_0="1-4"), received=gtids(of_0="1-4"))}
+    found = actions(plan_for(recorded(dataclasses.replace(HEALTHY, answers=answers), members=2), Desired(2)))
+    assert found[:2] == ["wait", "scale shop"]
