@@ -75,7 +75,8 @@ once=${line#stateful-copy 1 }
 is_digest "$once" || no "nothing answers on port $DONOR_PORT of $DONOR_HOST$(sed -n '$s/.*: /: /p' "$work/socat")"
 mine=$(openssl rand -hex 32)
 (printf '%s %s\n' "$mine" "$(seal take "$once" "$mine")" >&3) 2>/dev/null
-hear 60
+# It counts its data first, which may take a while on a slow disk.
+hear 300
 case $line in
 ok\ *) ;;
 no\ *) no "${line#no }" ;;
