@@ -128,8 +128,7 @@ class Servers(Application):
     def checksums(self) -> set[str]:
         """Of all rows, once for each different one."""
         return {
-            str(self.ask(ordinal, "CHECKSUM TABLE faults.numbers")[0]["Checksum"])
-            for ordinal in range(self.members)
+            str(self.ask(ordinal, "CHECKSUM TABLE faults.numbers")[0]["Checksum"]) for ordinal in range(self.members)
         }
 
     def ask(self, ordinal: int, statement: str, seconds: float = 60.0) -> list[dict[str, t.Any]]:
