@@ -164,7 +164,7 @@ class MariaDB(Flavour):
         return _source(row, "Master", "Slave")
 
     def received(self, row: t.Mapping[str, t.Any]) -> History:
-        return BinlogState.parse(str(row.get("Gtid_IO_Pos") or ""))
+        return BinlogState.position(str(row.get("Gtid_IO_Pos") or ""))
 
     def attach(self, client: Client, host: str, port: int, credentials: Credentials) -> None:
         # One that was primary has written what no replica position knows of. All of it is in its binary log.
