@@ -20,8 +20,8 @@ description:
   - The Service O(name) followed by C(-primary) is made, and leads to the primary alone. The label
     C(stateful.kube/role) of its pod keeps those away that only read, where there are replicas.
   - Members that are declared no more leave after the primary was moved to one that stays. Pods of an older revision of
-    the StatefulSet, which must have C(updateStrategy) C(OnDelete), are replaced one by one, replicas first and each back
-    and close behind before the next, the primary last and after it has handed over to a replica.
+    the StatefulSet, which must have C(updateStrategy) C(OnDelete), are replaced one by one, replicas first and each
+    close behind again before the next, the primary last and after it has handed over to a replica.
   - A server whose data has transactions that the primary has not (errant ones), or that lacks some that the primary
     has no binary logs of any more, stays read-only and replicates from nobody. It is named with these transactions, and
     its data is replaced by a new copy only where O(copy) names it.

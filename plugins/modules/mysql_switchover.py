@@ -60,7 +60,7 @@ plan:
   sample:
     - action: hand_over
       target: shop-1
-      step: "hand over from shop-0 to shop-1: shop-0 takes no more writes, shop-1 applies what is left, and takes writes"
+      step: "hand over from shop-0 to shop-1: ..."
 done:
   description: The steps that were taken, with the seconds that each took.
   returned: always

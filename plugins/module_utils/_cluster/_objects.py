@@ -150,12 +150,16 @@ class Cluster:
         propagation: str = "Background",
         uid: t.Optional[str] = None,
         version: t.Optional[str] = None,
+        grace: t.Optional[int] = None,
     ) -> bool:
         """Delete one object; False where it was gone already.
 
-        With ``uid`` only that very object is deleted, with ``version`` only as it was read.
+        With ``uid`` only that very object is deleted, with ``version`` only as it was read. A pod has ``grace`` seconds
+        to stop, or those that it declares itself.
         """
         body: Object = {"propagationPolicy": propagation}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
         conditions = {name: value for name, value in (("uid", uid), ("resourceVersion", version)) if value}
         if conditions:
             body["preconditions"] = conditions

@@ -117,10 +117,20 @@ def _exit_code(status: t.Mapping[str, t.Any], title: str) -> int:
     raise Failure(f"{title}: the command could not be started: {status.get('message', 'no reason given')}.")
 
 
-def replace_pod(cluster: Cluster, namespace: str, name: str, uid: str, version: t.Optional[str] = None) -> None:
-    """Delete this very pod (with ``version``: as it was read), so that its controller makes another. Raises NotYet."""
+def replace_pod(
+    cluster: Cluster,
+    namespace: str,
+    name: str,
+    uid: str,
+    version: t.Optional[str] = None,
+    grace: t.Optional[int] = None,
+) -> None:
+    """Delete this very pod (with ``version``: as it was read), so that its controller makes another. Raises NotYet.
+
+    It has ``grace`` seconds to stop, or those that it declares itself.
+    """
     try:
-        cluster.delete("v1", "Pod", name, namespace, uid=uid, version=version)
+        cluster.delete("v1", "Pod", name, namespace, uid=uid, version=version, grace=grace)
     except ApiError as error:
         if not error.conflict:
             raise

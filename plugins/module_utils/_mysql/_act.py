@@ -26,6 +26,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._managed i
 
 Object = dict[str, t.Any]
 
+# Seconds that a primary which does not answer has to stop: nobody can write meanwhile, and InnoDB recovers.
+DISMISSED_WITHIN = 20
+
 
 def act(observer: Observer, step: Step, seen: Snapshot) -> None:
     """Take one step. Raises NotYet where waiting may help, Failure where it will not."""
@@ -81,7 +84,7 @@ def _dismiss(observer: Observer, step: Step, seen: Snapshot) -> None:
     if record.dismissed_uid != uid:
         _write(observer, dataclasses.replace(record, dismissed_uid=uid))
     if pod:
-        replace_pod(observer.cluster, target.namespace, step.target, uid)
+        replace_pod(observer.cluster, target.namespace, step.target, uid, grace=DISMISSED_WITHIN)
     observer.forget_objects()
 
 

@@ -15,6 +15,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import as_it_is
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
 
+# Seconds that a replica may be behind before it is called a problem.
+LAG_LIMIT = 10.0
+
 
 def facts(target: Target, seen: Snapshot) -> dict[str, t.Any]:
     """The state in plain data."""
@@ -27,6 +30,31 @@ def facts(target: Target, seen: Snapshot) -> dict[str, t.Any]:
         "writes_lead_to": seen.routed or None,
         "members": [_member(view, ordinal) for ordinal in ordinals],
     }
+
+
+def problems(target: Target, seen: Snapshot) -> list[str]:
+    """What a person on call should know, one sentence each."""
+    if seen.stateful_set is None:
+        return [f"there is no StatefulSet {target.name} in namespace {target.namespace}"]
+    if seen.record is None or seen.record.epoch == 0:
+        return [f"nobody is recorded as primary yet (ConfigMap {target.record})"]
+    view = View(target, as_it_is(seen, LAG_LIMIT), seen)
+    name, found = seen.record.primary, []
+    if not view.primary_answer.serves:
+        found.append(view.said(view.primary))
+    elif not view.promoted:
+        found.append(f"{name} is recorded as primary, and takes no writes: run the playbook stateful.kube.mysql")
+    if seen.routed != name:
+        found.append(
+            f"the Service {target.primary_service} does not lead to {name}: run the playbook stateful.kube.mysql"
+        )
+    for ordinal in view.replicas:
+        answer = seen.answer(ordinal)
+        if answer.serves and not answer.read_only:
+            found.append(f"{target.pod(ordinal)} takes writes, and is not the primary")
+        why = view.broken(ordinal) or (view.unfit(ordinal) if ordinal in view.desired.ordinals else "")
+        found += [why] if why else []
+    return found
 
 
 def _member(view: View, ordinal: int) -> dict[str, t.Any]:

@@ -2,16 +2,16 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Makes the data directory of a new server, and leaves every other one alone:
+# Gives a pod's volume its data directory, and leaves one that is there alone:
 #   initialise.sh mysql|mariadb
-# It is made elsewhere on the same volume, password and all, and becomes the data directory by one rename. So there is
-# never half a one, and what is not finished is nobody's data. Of two pods that do this at once one wins.
+# The first pod of a new set makes one, every other pod copies one; the record of the set in /run/record says which. It
+# comes into being elsewhere on the same volume and becomes the data directory by one rename. So there is never half a
+# one, and what is not finished is nobody's data. Of two pods that do this at once one wins.
 # shellcheck shell=sh
 set -eu
 flavour=$1
 home=/var/lib/mysql
 data=$home/data
-new=$home/initialising.$POD_UID
 # The init container of a pod, so nothing of that name is in use.
 socket=/run/mysqld/initialise.sock
 
@@ -20,15 +20,15 @@ fail() {
     exit 1
 }
 
-# Whoever is told to end ends, although nobody else is to: this is the first process here, which ignores signals.
+# This is the first process here, which ignores signals that it has no trap for. A shell heeds a trap once what it waits
+# for in the foreground is over, so whatever may take long runs beside it. With the first process all others end.
 pid=
 trap 'kill $pid 2>/dev/null; exit 143' TERM
-
-case $POD_NAME in
-*-0) ;;
-*) fail "$POD_NAME is another pod than the first: it would be an empty server beside the one that there is. Set the \
-replicas of the StatefulSet back to 1." ;;
-esac
+run() {
+    "$@" &
+    pid=$!
+    wait "$pid"
+}
 
 case $flavour in
 mariadb) server=mariadbd client=mariadb other=MySQL ;;
@@ -43,15 +43,198 @@ mysql:*MariaDB* | mariadb:*)
     ;;
 esac
 
+read_record() {
+    epoch=$(cat /run/record/epoch)
+    primary=$(cat /run/record/primary)
+    members=$(cat /run/record/members)
+    case $epoch:$members in
+    :* | *: | *[!0-9:]*) fail "The record of the set has no whole number as epoch or members: see the ConfigMap whose \
+name ends in -record." ;;
+    esac
+}
+
 # What an earlier try left. Renamed first, so that whoever is at it still cannot finish what is half gone.
 discard() {
-    rm -rf "$home"/discarded.*
-    for left in "$home"/initialising.*; do
-        [ -d "$left" ] || continue
+    run rm -rf "$home"/discarded.*
+    for left in "$home"/initialising.* "$home"/cloning.*; do
+        [ -e "$left" ] || continue
         mv -T "$left" "$home/discarded.$POD_UID.${left##*/}"
     done
-    rm -rf "$home"/discarded.*
+    run rm -rf "$home"/discarded.*
 }
+
+# Starts a server that nobody else reaches on the folder $new, and waits until it takes statements.
+start() {
+    $server "$@" --datadir="$new" --socket="$socket" --pid-file=/run/mysqld/initialise.pid --skip-networking \
+        --read-only=0 --general-log=0 --slow-query-log=0 &
+    pid=$!
+    until echo 'DO 0;' | sql >/dev/null 2>&1; do
+        kill -0 "$pid" 2>/dev/null ||
+            fail "The new server stopped before it took a connection: its last lines are above."
+        sleep 0.2
+    done
+}
+sql() {
+    "$client" --no-defaults --socket="$socket" --user=root --batch
+}
+# The client has sent SHUTDOWN.
+stopped() {
+    wait "$pid" || fail "The new server did not stop as it should: its last lines are above."
+    sync -f "$new"
+}
+own_table() {
+    cat <<SQL
+CREATE DATABASE IF NOT EXISTS stateful_kube;
+CREATE TABLE IF NOT EXISTS stateful_kube.own (id TINYINT PRIMARY KEY, pod VARCHAR(253) NOT NULL,
+    epoch BIGINT UNSIGNED NOT NULL) ENGINE = InnoDB CHARACTER SET ascii;
+SQL
+}
+
+make_new() {
+    new=$home/initialising.$POD_UID
+    for secret in root replication; do
+        [ -n "$(cat /run/$secret/password)" ] ||
+            fail "The key password of the $secret user's Secret is empty: a server without password is not made."
+    done
+    discard
+    mkdir -m 0750 "$new"
+    echo "Making a data directory with: $version"
+    # Settings of the user are not in force yet. Many have to do with what is not there yet, such as plugins that check
+    # passwords; those that the files themselves are made with are in this file alone.
+    case $flavour in
+    mariadb)
+        run mariadb-install-db --defaults-file=/etc/stateful/initialise.cnf --datadir="$new" \
+            --auth-root-authentication-method=normal --skip-test-db --skip-name-resolve --skip-log-bin --force
+        ;;
+    *) run mysqld --defaults-file=/etc/stateful/initialise.cnf --datadir="$new" --initialize-insecure ;;
+    esac
+    start --defaults-file=/etc/stateful/initialise.cnf --skip-log-bin
+    # By standard input: a command line is there for all to read.
+    quoted=$(quote root)
+    replication=$(quote replication)
+    case $flavour in
+    mariadb)
+        # Accounts that mariadb-install-db makes besides: nobody, and root without a password as of this host.
+        none="DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');
+DELETE FROM mysql.proxies_priv WHERE Host <> 'localhost';
+FLUSH PRIVILEGES;"
+        see='SLAVE MONITOR'
+        copy='BINLOG MONITOR, RELOAD, PROCESS, LOCK TABLES'
+        how=
+        ;;
+    *)
+        none=
+        see='REPLICATION CLIENT'
+        copy='BACKUP_ADMIN'
+        how='REQUIRE SSL'
+        ;;
+    esac
+    # One that keeps nothing has no data elsewhere that could be taken for its own, so it need not be told who it is.
+    mine=
+    [ "$epoch" = 0 ] || mine="INSERT INTO stateful_kube.own VALUES (1, '$POD_NAME', $epoch);"
+    sql <<SQL
+SET SESSION sql_mode = '';
+$none
+$(own_table)
+$mine
+CREATE USER 'stateful_health'@'localhost' PASSWORD EXPIRE NEVER;
+GRANT $see ON *.* TO 'stateful_health'@'localhost';
+GRANT SELECT ON stateful_kube.own TO 'stateful_health'@'localhost';
+CREATE USER 'stateful_replication'@'%' IDENTIFIED BY '$replication' $how PASSWORD EXPIRE NEVER;
+GRANT REPLICATION SLAVE, $see, $copy ON *.* TO 'stateful_replication'@'%';
+GRANT SELECT ON stateful_kube.* TO 'stateful_replication'@'%';
+ALTER USER 'root'@'localhost' IDENTIFIED BY '$quoted';
+RENAME USER 'root'@'localhost' TO 'root'@'%';
+SHUTDOWN;
+SQL
+    stopped
+}
+quote() {
+    sed -e 's/\\/\\\\/g' -e "s/'/''/g" "/run/$1/password"
+}
+
+# Replicas first, the newest of them before the others: the primary has enough to do.
+donors() {
+    ordinal=$members
+    while [ "$ordinal" -gt 0 ]; do
+        ordinal=$((ordinal - 1))
+        case ${POD_NAME%-*}-$ordinal in
+        "$POD_NAME" | "$primary") ;;
+        *) echo "${POD_NAME%-*}-$ordinal" ;;
+        esac
+    done
+    [ "$primary" = "$POD_NAME" ] || echo "$primary"
+}
+
+copy_one() {
+    export DONOR DONOR_HOST DONOR_IS_PRIMARY COPY
+    COPY=$home/cloning.$POD_UID
+    new=$COPY
+    echo "The data is copied from another pod of the set."
+    until
+        for DONOR in $(donors); do
+            DONOR_HOST=$DONOR.$SERVICE.$POD_NAMESPACE.svc.$CLUSTER_DOMAIN
+            DONOR_IS_PRIMARY=
+            [ "$DONOR" != "$primary" ] || DONOR_IS_PRIMARY=1
+            discard
+            if run sh "/etc/stateful/copy_$flavour.sh"; then break; fi
+            false
+        done
+    do
+        run sleep 5
+        # The record may name another primary by now. Whoever has become it without data must not take any.
+        read_record
+        [ "$primary" != "$POD_NAME" ] || lost
+    done
+    clean
+}
+
+# Takes away from a copy what belongs to the server that it was made of.
+clean() {
+    rm -f "$new/auto.cnf"
+    # Whoever signs in as root elsewhere needs the password of the donor, which may be another one by now.
+    case $flavour in
+    mariadb)
+        start --defaults-file=/etc/stateful/my.cnf --server-id="$((100 + ${POD_NAME##*-}))" --skip-grant-tables \
+            --skip-slave-start --event-scheduler=DISABLED
+        place=$(cat "$COPY.gtid")
+        # Where it goes on in the history, and that it has nothing from before that to give to others.
+        history="RESET MASTER;
+SET GLOBAL gtid_binlog_state = '$place';
+SET GLOBAL gtid_slave_pos = '$place';"
+        ;;
+    *)
+        start --defaults-file=/etc/stateful/my.cnf --server-id="$((100 + ${POD_NAME##*-}))" --skip-grant-tables \
+            --skip-replica-start --event-scheduler=DISABLED --super-read-only=0
+        history=
+        ;;
+    esac
+    sql <<SQL
+SET SESSION sql_log_bin = 0;
+RESET REPLICA ALL;
+$(own_table)
+DELETE FROM stateful_kube.own;
+$history
+SHUTDOWN;
+SQL
+    stopped
+}
+
+lost() {
+    fail "The record of the set names $POD_NAME as primary, and its volume has no data: it is lost, or this is another \
+volume than before. Nothing was made in its place, because that would be an empty server under the name of the one that \
+had the data. Bring the volume back; or make a replica the primary (playbook mysql_failover); or, where this was the \
+only server, restore a backup. To begin anew with nothing at all, delete the ConfigMap ${POD_NAME%-*}-record and run \
+the playbook mysql again."
+}
+
+read_record
+# A new copy in place of the data that is there, once for each token.
+token=
+if [ "$primary" != "$POD_NAME" ]; then
+    token=$(sed -n "s/^$POD_NAME \([A-Za-z0-9._-]*\)$/\1/p" /run/record/copy | sed -n 1p)
+    [ -z "$token" ] || [ ! -e "$home/copied.$token" ] || token=
+fi
 
 # One that somebody made and left empty is no data directory, and the rename replaces it.
 there=
@@ -70,13 +253,15 @@ if [ -n "$there" ]; then
     fi
     [ -e "$data/$own" ] ||
         fail "The folder data of the volume holds something that is no data directory of $flavour. Take it away."
-    echo "There is a data directory already: nothing to do."
-    exit 0
+    if [ -z "$token" ]; then
+        echo "There is a data directory already: nothing to do."
+        exit 0
+    fi
 fi
 found=
 for entry in "$home"/*; do
     case ${entry##*/} in
-    '*' | data | lost+found | initialising.* | discarded.*) ;;
+    '*' | data | lost+found | initialising.* | cloning.* | copied.* | discarded.*) ;;
     *) found="$found ${entry##*/}" ;;
     esac
 done
@@ -84,47 +269,20 @@ done
     fail "The volume is not empty, and has no folder data, so no server is made on it. It holds:$found. Where that is \
 the data directory of a server, move it into the folder data of the volume; else empty the volume."
 
-password=$(cat /run/root/password)
-[ -n "$password" ] || fail "The key password of the root user's Secret is empty: a server without password is not made."
-discard
-mkdir -m 0750 "$new"
-echo "Making a data directory with: $version"
-case $flavour in
-mariadb)
-    mariadb-install-db --defaults-file=/etc/stateful/my.cnf --datadir="$new" --auth-root-authentication-method=normal \
-        --skip-test-db --skip-name-resolve --skip-log-bin --force
-    ;;
-*) mysqld --defaults-file=/etc/stateful/my.cnf --datadir="$new" --initialize-insecure ;;
-esac
-
-$server --defaults-file=/etc/stateful/my.cnf --datadir="$new" --socket="$socket" --pid-file=/run/mysqld/initialise.pid \
-    --skip-networking --skip-log-bin --general-log=0 --slow-query-log=0 --read-only=0 &
-pid=$!
-sql() {
-    "$client" --no-defaults --socket="$socket" --user=root --batch
-}
-until echo 'SELECT 1;' | sql >/dev/null 2>&1; do
-    kill -0 "$pid" 2>/dev/null || fail "The new server stopped before it took a connection: its last lines are above."
-    sleep 0.2
-done
-# By standard input: a command line is there for all to read.
-quoted=$(printf %s "$password" | sed -e 's/\\/\\\\/g' -e "s/'/''/g")
-# Accounts that mariadb-install-db makes besides: nobody, and root without a password as of this host.
-none=
-[ "$flavour" = mysql ] || none="DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');
-DELETE FROM mysql.proxies_priv WHERE Host <> 'localhost';
-FLUSH PRIVILEGES;"
-sql <<SQL
-SET SESSION sql_mode = '';
-$none
-CREATE USER 'stateful_health'@'localhost' PASSWORD EXPIRE NEVER;
-ALTER USER 'root'@'localhost' IDENTIFIED BY '$quoted';
-RENAME USER 'root'@'localhost' TO 'root'@'%';
-SHUTDOWN;
-SQL
-wait "$pid" || fail "The new server did not stop as it should: its last lines are above."
-sync -f "$new"
+if [ "$primary" != "$POD_NAME" ]; then
+    copy_one
+elif [ "$epoch:${POD_NAME##*-}" = 0:0 ] || [ "$members:$KEEPS_NOTHING" = 1:1 ]; then
+    make_new
+else
+    lost
+fi
+[ -z "$there" ] || mv -T "$data" "$home/discarded.$POD_UID.data"
 mv -T "$new" "$data" || fail "The data directory that was made cannot be put into its place: where another pod has \
 made one meanwhile, only one of them may use this volume; else the line above says why."
+if [ -n "$token" ]; then
+    rm -f "$home"/copied.*
+    : >"$home/copied.$token"
+fi
 sync -f "$data"
+discard
 echo "The data directory is complete."

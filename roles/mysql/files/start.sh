@@ -1,0 +1,43 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Starts the server, and decides whether it may be written to:
+#   start.sh mysql|mariadb
+# Every server starts read-only. One is made writable while it starts if the record of the set names its pod as primary,
+# and its own data says the same, for the same epoch. One without the other is an old record, or the data of another pod.
+# shellcheck shell=sh
+set -eu
+case $1 in
+mariadb) server=mariadbd writable='read_only = 0' ;;
+# Said first, or it is put back once the server is up.
+*) server=mysqld writable='super_read_only = 0, read_only = 0' ;;
+esac
+statements=/run/mysqld/start.sql
+epoch=$(cat /run/record/epoch)
+primary=$(cat /run/record/primary)
+case $epoch in
+'' | *[!0-9]*)
+    echo "The record of the set says \"$epoch\" where the number of its epoch belongs: see the ConfigMap whose name ends \
+in -record." >&2
+    exit 1
+    ;;
+esac
+
+# A server reads them a line at a time. The table is not in data that was made elsewhere, and is not asked for there.
+if [ "$primary" = "$POD_NAME" ]; then
+    cat <<SQL
+SET @sql = IF((SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'stateful_kube' AND table_name = \
+'own') = 1, 'SELECT COUNT(*) INTO @own FROM stateful_kube.own WHERE pod = ''$POD_NAME'' AND epoch = $epoch', \
+'SET @own = 0');
+PREPARE ask FROM @sql;
+EXECUTE ask;
+SET @sql = IF(@own = 1, 'SET GLOBAL $writable', 'DO 0');
+PREPARE ask FROM @sql;
+EXECUTE ask;
+SQL
+else
+    echo 'DO 0;'
+fi >"$statements"
+exec "$server" --defaults-file=/etc/stateful/my.cnf --init-file="$statements" \
+    --server-id="$((100 + ${POD_NAME##*-}))" --report-host="$POD_NAME.$SERVICE.$POD_NAMESPACE.svc.$CLUSTER_DOMAIN"
