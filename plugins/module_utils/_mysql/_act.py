@@ -49,8 +49,16 @@ def _record_primary(observer: Observer, step: Step, seen: Snapshot) -> None:
     data = step.data
     before = seen.record or Record(epoch=0, primary="", members=0)
     record = dataclasses.replace(before, epoch=data["epoch"], primary=data["primary"], members=data["members"])
+    if seen.record is None and record.epoch:
+        # It was lost, and nobody knows any more.
+        record = dataclasses.replace(record, primaries=tuple(pod.name for pod in seen.pods.values()))
     if record.epoch != before.epoch:
-        record = dataclasses.replace(record, dismissed=data.get("dismissed", ""), dismissed_uid="")
+        record = dataclasses.replace(
+            record,
+            dismissed=data.get("dismissed", ""),
+            dismissed_uid=data.get("dismissed_uid", ""),
+            without=tuple(data.get("without", ())),
+        )
     _write(observer, record)
 
 
@@ -66,6 +74,12 @@ def _promote(observer: Observer, step: Step, seen: Snapshot) -> None:
     link = _link(observer, step.data["ordinal"])
     if seen.answer(step.data["ordinal"]).source is not None:
         link.flavour.detach(link.client)
+    _let_write(observer, link, record)
+
+
+def _let_write(observer: Observer, link: Link, record: Record) -> None:
+    """First a mark in the record: a run that froze before it could record another primary cannot do that any more."""
+    _write(observer, dataclasses.replace(record, turn=record.turn + 1))
     link.flavour.let_write(link.client, record.primary, record.epoch)
 
 
@@ -155,24 +169,29 @@ def _forget_copy(observer: Observer, step: Step, seen: Snapshot) -> None:
 
 
 def _hand_over(observer: Observer, step: Step, seen: Snapshot) -> None:
-    record = t.cast(Record, seen.record)
+    former = t.cast(Record, seen.record)
+    old = _link(observer, step.data["from"])
+    next_one = dataclasses.replace(
+        former,
+        epoch=step.data["epoch"],
+        primary=step.target,
+        dismissed="",
+        dismissed_uid="",
+        without=(),
+        turn=former.turn + 1,
+    )
     try:
         hand_over(
-            old=_link(observer, step.data["from"]),
+            old=old,
             new=_link(observer, step.data["to"]),
-            former=(record.primary, record.epoch),
-            pod=step.target,
-            epoch=step.data["epoch"],
-            record=lambda: _write(
-                observer,
-                dataclasses.replace(
-                    record, epoch=step.data["epoch"], primary=step.target, dismissed="", dismissed_uid=""
-                ),
-            ),
+            former=former.primary,
+            following=(next_one.primary, next_one.epoch),
+            record=lambda: _write(observer, next_one),
+            take_back=lambda: _let_write(observer, old, former),
         )
         route(observer, step.target)
         # A commit may wait for a replica to have it: the nearest one is at hand.
-        old, target = _link(observer, step.data["from"]), observer.target
+        target = observer.target
         old.flavour.attach(old.client, target.host(step.data["to"]), target.port, observer.replication())
     finally:
         observer.forget_objects()

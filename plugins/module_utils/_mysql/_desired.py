@@ -77,6 +77,8 @@ class Desired:
     replace_pods: bool = True
     #: whether the StatefulSet is about to get another template, which check mode does not see on it
     template_changes: bool = False
+    #: whether there are to be so many, or it is only what is there
+    scale: bool = True
     #: pods that may take a new copy in place of their data, where they cannot go on with it
     copies: tuple[str, ...] = ()
 

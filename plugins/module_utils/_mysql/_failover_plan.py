@@ -62,6 +62,7 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
         "primary": new,
         "members": seen.record.members,
         "dismissed": old,
+        "without": wish.without,
     }
     return Plan(
         (
@@ -86,8 +87,8 @@ def _still_there(view: View) -> t.Optional[Refusal]:
 
 def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
     without = {ordinal for pod in wish.without if (ordinal := view.target.ordinal(pod)) is not None}
-    there = [o for o in view.replicas if view.seen.answer(o).serves and view.seen.answer(o).executed is not None]
-    silent = [o for o in view.replicas if o not in there and o not in without and _may_hold_data(view, o)]
+    there = [o for o in view.servers_asked if o != view.primary and o not in without]
+    silent = [o for o in view.replicas if o not in there and o not in without and view.may_hold_data(o)]
     if silent:
         names = ", ".join(view.target.pod(ordinal) for ordinal in silent)
         return Refusal(
@@ -106,34 +107,32 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
             view.evidence(),
             ("name one that answers", "leave to out for the one that has most"),
         )
-    has = {ordinal: t.cast(t.Any, view.seen.answer(ordinal).has) for ordinal in there}
-    best = [o for o in there if all(has[o].contains(has[other]) for other in there)]
-    if not best and there:
+    best = view.most(there)
+    if best is None and there:
         return Refusal(
             "No replica has everything that the others have: their histories have parted, and whoever takes over, "
             "something is lost. Nothing was changed.",
             view.evidence(),
             ("see what the transactions are, and leave out the replica that is to be given up: without=NAME",),
         )
-    if not best:
+    if best is None:
         return Refusal(
             f"No replica of {view.target.name} answers, so nobody can take over. Nothing was changed.",
             view.evidence(),
             ("bring a replica back", f"bring {view.record.primary} back"),
         )
-    if named is not None and named not in best:
+    if named is not None and not _has_all(view, named, best):
         return Refusal(
-            f"to: {wish.to} lacks transactions that {view.target.pod(best[0])} has. Nothing was changed.",
+            f"to: {wish.to} lacks transactions that {view.target.pod(best)} has. Nothing was changed.",
             view.evidence(),
-            (f"name {view.target.pod(best[0])}, or leave to out",),
+            (f"name {view.target.pod(best)}, or leave to out",),
         )
-    return named if named is not None else best[0]
+    return named if named is not None else best
 
 
-def _may_hold_data(view: View, ordinal: int) -> bool:
-    """A pod that has had no time to get any on a disk that is as new as itself cannot have acknowledged anything."""
-    there = ordinal in view.seen.pods or bool(view.seen.claims.get(ordinal))
-    return there and ordinal not in view.seen.new_disks
+def _has_all(view: View, one: int, other: int) -> bool:
+    mine, theirs = view.seen.answer(one).has, view.seen.answer(other).has
+    return mine is not None and theirs is not None and mine.contains(theirs)
 
 
 def _warnings(view: View, wish: Wish, old: str) -> tuple[str, ...]:
@@ -143,6 +142,11 @@ def _warnings(view: View, wish: Wish, old: str) -> tuple[str, ...]:
         said.append(
             f"Replication of {view.target.name} is asynchronous: what {old} acknowledged and no replica has received "
             f"is lost. Should {old} come back, the run after that names those transactions."
+        )
+    elif any("mariadb" in answer.version.lower() for answer in answers):
+        said.append(
+            "A MariaDB forgets at its start what it has received and not applied: where a replica was started again "
+            f"after {old} was lost, acknowledged transactions may be lost."
         )
     if wish.without:
         said.append(f"{', '.join(wish.without)} was left out: what only it has is lost.")

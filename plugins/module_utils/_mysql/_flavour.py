@@ -164,7 +164,9 @@ class MariaDB(Flavour):
         return _source(row, "Master", "Slave")
 
     def received(self, row: t.Mapping[str, t.Any]) -> History:
-        return BinlogState.position(str(row.get("Gtid_IO_Pos") or ""))
+        # With GTIDs it throws its relay logs away when it starts applying, and asks its source anew.
+        applies = row.get("Slave_SQL_Running") == "Yes"
+        return BinlogState.position(str(row.get("Gtid_IO_Pos") or "") if applies else "")
 
     def attach(self, client: Client, host: str, port: int, credentials: Credentials) -> None:
         # One that was primary has written what no replica position knows of. All of it is in its binary log.

@@ -24,23 +24,29 @@ CATCH_UP = 10
 
 
 def hand_over(
-    old: Link, new: Link, former: tuple[str, int], pod: str, epoch: int, record: t.Callable[[], None]
+    old: Link,
+    new: Link,
+    former: str,
+    following: tuple[str, int],
+    record: t.Callable[[], None],
+    take_back: t.Callable[[], None],
 ) -> None:
-    """``former``: pod and epoch of the old one; ``record`` writes down the new one, or raises NotYet.
+    """From the pod ``former`` to the pod and epoch ``following``, which ``record`` writes down.
 
-    Raises NotYet, NoAnswer and SqlError; then the old one takes writes again, if it answers.
+    Raises NotYet, NoAnswer and SqlError. Then ``take_back`` lets the old one take writes again, which raises NotYet
+    where the record is another one by now.
     """
     try:
         old.flavour.fence(old.client)
-        _catch_up(old, new, former[0], pod)
-        record()
+        _catch_up(old, new, former, following[0])
     except (NotYet, NoAnswer, SqlError):
-        # Whether the record was written is not known where the API server did not answer: then nobody writes.
-        with contextlib.suppress(NoAnswer, SqlError):
-            old.flavour.let_write(old.client, *former)
+        with contextlib.suppress(NotYet, NoAnswer, SqlError):
+            take_back()
         raise
+    # Where that fails, nobody knows whether it is written: nobody writes then, and the next look tells who may.
+    record()
     new.flavour.detach(new.client)
-    new.flavour.let_write(new.client, pod, epoch)
+    new.flavour.let_write(new.client, *following)
     # Clients are sent away when there is somewhere to go.
     with contextlib.suppress(NoAnswer, SqlError):
         old.flavour.disconnect(old.client)

@@ -213,7 +213,7 @@ class _Planner:
         if found and found.recorded != (self.view.record.epoch, name):
             steps.append(Step(NOTE, self.target.name, f"note on the StatefulSet {self.target.name} that {name} is "
                               f"primary (epoch {self.view.record.epoch})"))  # fmt: skip
-        if self.view.record.members != self.desired.members:
+        if self.desired.scale and self.view.record.members != self.desired.members:
             sentence = f"record that there are {self.desired.members} members"
             steps.append(self._record(self.view.record.epoch, name, sentence))
         for ordinal in self.view.replicas:
@@ -267,11 +267,48 @@ class _Planner:
                     f"stateful.kube.failover): {answer.detail or self.view.pod(ordinal).obstacle or 'no reason known'}"
                 )
             ]
+        steps = self._after_failover()
+        if steps:
+            return steps
         self._insist_on_newest()
-        steps: list[Step] = []
         if not answer.applied:
             steps += self._apply(ordinal)
         return [*steps, self._promote(ordinal)]
+
+    def _after_failover(self) -> list[Step]:
+        """The old primary may have gone on for a while after its successor was chosen: everybody is asked once more."""
+        record = self.view.record
+        if not record.dismissed:
+            return []
+        silent = [
+            ordinal
+            for ordinal in self.view.replicas
+            if self.target.pod(ordinal) not in (record.dismissed, *record.without)
+            and not self.seen.answer(ordinal).serves
+            and self.view.may_hold_data(ordinal)
+        ]
+        if silent:
+            said = "; ".join(self.view.said(ordinal) for ordinal in silent)
+            return [
+                self.view.wait(f"wait until every replica answers once more, now that the old primary is gone: {said}")
+            ]
+        if not any(self.view.errant(ordinal) for ordinal in self.view.replicas):
+            return []
+        others = [o for o in self.view.servers_asked if self.target.pod(o) not in (record.dismissed, *record.without)]
+        best = self.view.most(others)
+        if best is None or best == self.view.primary:
+            return []
+        name = self.target.pod(best)
+        data = {
+            "epoch": record.epoch + 1,
+            "primary": name,
+            "members": record.members,
+            "dismissed": record.dismissed,
+            "dismissed_uid": record.dismissed_uid,
+            "without": record.without,
+        }
+        sentence = f"record that {name} is primary, which has got more meanwhile than {record.primary}"
+        return [Step(RECORD, self.target.record, sentence, data=data)]
 
     def _labels(self) -> list[Step]:
         """Replicas are found by a label that every pod begins with, so the primary has to lose it."""
@@ -328,6 +365,7 @@ class _Planner:
         steps: list[Step] = []
         if self.view.primary in leaving:
             steps += self.rolling.hand_over(list(self.desired.ordinals))
+        steps += self._kept(leaving)
         names = ", ".join(self.target.pod(ordinal) for ordinal in leaving)
         steps.append(
             Step(
@@ -339,6 +377,18 @@ class _Planner:
             )
         )
         return [*steps, self._hand_back()]
+
+    def _kept(self, leaving: t.Sequence[int]) -> list[Step]:
+        """One that leaves may be the only replica that has acknowledged something."""
+        staying = [o for o in self.desired.ordinals if o not in (self.view.primary, *leaving)]
+        told = [has for o in leaving if o != self.view.primary and (has := self.seen.answer(o).has)]
+        for ordinal in staying:
+            has = self.seen.answer(ordinal).has
+            if has is not None and all(has.contains(each) for each in told):
+                return []
+        if not staying or not told:
+            return []
+        return [self.view.wait("wait until a replica that stays has all that those have that leave")]
 
     def _not_yet(self) -> list[Step]:
         """What is still missing where nothing is left to do."""

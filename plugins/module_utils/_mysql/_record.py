@@ -40,9 +40,12 @@ def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
         epoch=int(numbers[0]),
         primary=primary,
         members=int(numbers[1]),
+        primaries=tuple(str(data.get("primaries", "")).split()),
         copies=copies,
         dismissed=str(data.get("dismissed", "")),
         dismissed_uid=str(data.get("dismissed_uid", "")),
+        without=tuple(str(data.get("without", "")).split()),
+        turn=int(str(data.get("turn", "")) or 0),
         resource_version=str(found["metadata"].get("resourceVersion", "")),
     )
 
@@ -53,9 +56,12 @@ def write(cluster: Cluster, target: Target, record: Record) -> None:
         "epoch": str(record.epoch),
         "primary": record.primary,
         "members": str(record.members),
+        "primaries": " ".join(sorted({record.primary, *record.primaries})),
         "copy": "".join(f"{pod} {token}\n" for pod, token in sorted(record.copies.items())),
         "dismissed": record.dismissed,
         "dismissed_uid": record.dismissed_uid,
+        "without": " ".join(record.without),
+        "turn": str(record.turn),
     }
     metadata: Object = {"name": target.record, "namespace": target.namespace}
     try:

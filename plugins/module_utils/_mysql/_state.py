@@ -91,12 +91,19 @@ class Record:
     epoch: int
     primary: str
     members: int
+    #: pods that have ever been primary: a copy in place of their data makes another server of them, with another
+    #: server_id, because what they wrote before is for the new one to replicate
+    primaries: tuple[str, ...] = ()
     #: pods that are to take a new copy in place of their data, and what tells one such wish from the next
     copies: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     #: the pod of the primary before that has to be seen gone before anybody may write; and its uid, as soon as it
     #: was told to go
     dismissed: str = ""
     dismissed_uid: str = ""
+    #: pods that are not asked before the primary after that one takes writes
+    without: tuple[str, ...] = ()
+    #: how often a server was let take writes: another one that would do so on an older word finds another version
+    turn: int = 0
     resource_version: str = ""
 
 

@@ -32,9 +32,7 @@ class Wish:
 def as_it_is(seen: Snapshot, lag_limit: float) -> Desired:
     """What is there, as what is wanted: no pod comes, goes, or is replaced."""
     replicas = seen.stateful_set.replicas if seen.stateful_set else 1
-    # While members leave, the record knows how many are to stay.
-    members = min(replicas, seen.record.members) if seen.record else replicas
-    return Desired(max(1, members), lag_limit=lag_limit, replace_pods=False)
+    return Desired(max(1, replicas), lag_limit=lag_limit, replace_pods=False, scale=False)
 
 
 def plan_switchover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, Refusal]:

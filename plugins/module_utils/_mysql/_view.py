@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired, Target
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import Transactions
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import History, Transactions
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Answer, Kind, Record, Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
 from ansible_collections.stateful.kube.plugins.module_utils._workload._ordinals import Pod
@@ -127,6 +127,21 @@ class View:
         if source and self.attached(ordinal) and source.error and not source.runs:
             return f"{name} stopped replicating: {source.error}"
         return ""
+
+    def may_hold_data(self, ordinal: int) -> bool:
+        """A pod that has had no time to get any on a disk that is as new as itself has acknowledged nothing."""
+        there = ordinal in self.seen.pods or bool(self.seen.claims.get(ordinal))
+        return there and ordinal not in self.seen.new_disks
+
+    @property
+    def servers_asked(self) -> list[int]:
+        return [ordinal for ordinal in self.present if self.seen.answer(ordinal).executed is not None]
+
+    def most(self, ordinals: t.Sequence[int]) -> t.Optional[int]:
+        """One that has everything that any of these has, the recorded primary before others; None where none has."""
+        has = {ordinal: t.cast(History, self.seen.answer(ordinal).has) for ordinal in ordinals}
+        best = [o for o in ordinals if all(has[o].contains(has[other]) for other in ordinals)]
+        return self.primary if self.primary in best else next(iter(best), None)
 
     def said(self, ordinal: int) -> str:
         """One line of evidence."""

@@ -75,7 +75,7 @@ start() {
     done
 }
 sql() {
-    "$client" --no-defaults --socket="$socket" --user=root --batch
+    "$client" --no-defaults --socket="$socket" --user=root --batch "$@"
 }
 # The client has sent SHUTDOWN.
 stopped() {
@@ -118,15 +118,16 @@ make_new() {
         none="DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');
 DELETE FROM mysql.proxies_priv WHERE Host <> 'localhost';
 FLUSH PRIVILEGES;"
-        see='SLAVE MONITOR'
-        copy='BINLOG MONITOR, RELOAD, PROCESS, LOCK TABLES'
+        see='BINLOG MONITOR, SLAVE MONITOR'
         how=
+        donor="CREATE USER 'stateful_donor'@'localhost' PASSWORD EXPIRE NEVER;
+GRANT RELOAD, PROCESS, LOCK TABLES, $see ON *.* TO 'stateful_donor'@'localhost';"
         ;;
     *)
         none=
         see='REPLICATION CLIENT'
-        copy='BACKUP_ADMIN'
         how='REQUIRE SSL'
+        donor="GRANT BACKUP_ADMIN ON *.* TO 'stateful_replication'@'%';"
         ;;
     esac
     # One that keeps nothing has no data elsewhere that could be taken for its own, so it need not be told who it is.
@@ -141,8 +142,9 @@ CREATE USER 'stateful_health'@'localhost' PASSWORD EXPIRE NEVER;
 GRANT $see ON *.* TO 'stateful_health'@'localhost';
 GRANT SELECT ON stateful_kube.own TO 'stateful_health'@'localhost';
 CREATE USER 'stateful_replication'@'%' IDENTIFIED BY '$replication' $how PASSWORD EXPIRE NEVER;
-GRANT REPLICATION SLAVE, $see, $copy ON *.* TO 'stateful_replication'@'%';
+GRANT REPLICATION SLAVE, $see ON *.* TO 'stateful_replication'@'%';
 GRANT SELECT ON stateful_kube.* TO 'stateful_replication'@'%';
+$donor
 ALTER USER 'root'@'localhost' IDENTIFIED BY '$quoted';
 RENAME USER 'root'@'localhost' TO 'root'@'%';
 SHUTDOWN;
@@ -189,23 +191,23 @@ copy_one() {
     clean
 }
 
-# Takes away from a copy what belongs to the server that it was made of.
+# Takes away from a copy what belongs to the server that it was made of. That one may have another password of root than
+# the Secret here, so nobody is asked for one.
 clean() {
-    rm -f "$new/auto.cnf"
-    # Whoever signs in as root elsewhere needs the password of the donor, which may be another one by now.
+    rm -f "$new/auto.cnf" "$new/stateful_server_id"
+    set -- --defaults-file=/etc/stateful/my.cnf --server-id="$((100 + ${POD_NAME##*-}))" --skip-grant-tables \
+        --event-scheduler=DISABLED
     case $flavour in
     mariadb)
-        start --defaults-file=/etc/stateful/my.cnf --server-id="$((100 + ${POD_NAME##*-}))" --skip-grant-tables \
-            --skip-slave-start --event-scheduler=DISABLED
-        place=$(cat "$COPY.gtid")
+        start "$@" --skip-slave-start
         # Where it goes on in the history, and that it has nothing from before that to give to others.
-        history="RESET MASTER;
-SET GLOBAL gtid_binlog_state = '$place';
-SET GLOBAL gtid_slave_pos = '$place';"
+        # shellcheck source=roles/mysql/files/finish_mariadb.sh
+        . /etc/stateful/finish_mariadb.sh
+        history=$(continue_from "$new" "$(echo 'SELECT @@GLOBAL.gtid_slave_pos;' | sql --skip-column-names)") ||
+            fail "$history"
         ;;
     *)
-        start --defaults-file=/etc/stateful/my.cnf --server-id="$((100 + ${POD_NAME##*-}))" --skip-grant-tables \
-            --skip-replica-start --event-scheduler=DISABLED --super-read-only=0
+        start "$@" --skip-replica-start --super-read-only=0
         history=
         ;;
     esac
@@ -218,12 +220,20 @@ $history
 SHUTDOWN;
 SQL
     stopped
+    # What this pod wrote as primary before it lost its data is for its new data to replicate, and a server takes nothing
+    # from others that has its own id. Its last digits are those of every other one of this pod.
+    case " $(cat /run/record/primaries) " in
+    *" $POD_NAME "*)
+        random=$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+        echo $((100 + ${POD_NAME##*-} + 1000 * (1 + random % 4000000))) >"$new/stateful_server_id"
+        ;;
+    esac
 }
 
 lost() {
     fail "The record of the set names $POD_NAME as primary, and its volume has no data: it is lost, or this is another \
 volume than before. Nothing was made in its place, because that would be an empty server under the name of the one that \
-had the data. Bring the volume back; or make a replica the primary (playbook mysql_failover); or, where this was the \
+had the data. Bring the volume back; or make a replica the primary (playbook stateful.kube.failover); or, where this was the \
 only server, restore a backup. To begin anew with nothing at all, delete the ConfigMap ${POD_NAME%-*}-record and run \
 the playbook mysql again."
 }

@@ -39,5 +39,8 @@ SQL
 else
     echo 'DO 0;'
 fi >"$statements"
-exec "$server" --defaults-file=/etc/stateful/my.cnf --init-file="$statements" \
-    --server-id="$((100 + ${POD_NAME##*-}))" --report-host="$POD_NAME.$SERVICE.$POD_NAMESPACE.svc.$CLUSTER_DOMAIN"
+# One that took its copy in place of data that it wrote is another server than before.
+id=$((100 + ${POD_NAME##*-}))
+[ ! -s /var/lib/mysql/data/stateful_server_id ] || id=$(cat /var/lib/mysql/data/stateful_server_id)
+exec "$server" --defaults-file=/etc/stateful/my.cnf --init-file="$statements" --server-id="$id" \
+    --report-host="$POD_NAME.$SERVICE.$POD_NAMESPACE.svc.$CLUSTER_DOMAIN"

@@ -14,6 +14,7 @@ A server's id belongs to its data directory here. Acts are in several parts, bet
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import typing as t
@@ -506,7 +507,7 @@ class World:
 
     def _received(self, data: Data) -> History:
         if self.flavour == MARIADB:
-            newest = data.has[-1:]
+            newest = data.has[-1:] if data.applier else []
             return BinlogState.position("".join(f"0-{entry.source}-{entry.number}" for entry in newest))
         return self.history(data.relay)
 
@@ -541,7 +542,12 @@ class World:
         before = seen.record or Record(epoch=0, primary="", members=0)
         record = dataclasses.replace(before, epoch=data["epoch"], primary=data["primary"], members=data["members"])
         if record.epoch != before.epoch:
-            record = dataclasses.replace(record, dismissed=data.get("dismissed", ""), dismissed_uid="")
+            record = dataclasses.replace(
+                record,
+                dismissed=data.get("dismissed", ""),
+                dismissed_uid=data.get("dismissed_uid", ""),
+                without=tuple(data.get("without", ())),
+            )
         self._write_record(record)
         self.failing_over = self.failing_over or bool(data.get("dismissed"))
 
@@ -551,7 +557,12 @@ class World:
         if seen.answer(node.ordinal).source is not None:
             self._detach(node)
             self.between()
+        self._mark(record)
+        self.between()
         self._let_write(self._asked(node.ordinal, seen), record.primary, record.epoch)
+
+    def _mark(self, record: Record) -> None:
+        self._write_record(dataclasses.replace(record, turn=record.turn + 1))
 
     def _let_write(self, node: Node, pod: str, epoch: int) -> None:
         data = node.loaded
@@ -647,22 +658,19 @@ class World:
     def _do_hand_over(self, step: Step, seen: Snapshot) -> None:
         record, epoch = t.cast(Record, seen.record), step.data["epoch"]
         old, new = self._asked(step.data["from"], seen), self._asked(step.data["to"], seen)
-        data = old.loaded
         try:
             self._fence(old)
             self.between()
-            for _wait in range(3):
-                self.replicate()
-            if not self._same(new, seen) or set(data.log) - set(new.loaded.log):
-                raise NotYet("it has not applied what the primary wrote last")
-            self.between()
-            self._write_record(
-                dataclasses.replace(record, epoch=epoch, primary=step.target, dismissed="", dismissed_uid="")
-            )
+            self._catch_up(old, new, seen)
         except NotYet:
-            if self._same(old, seen):
-                self._let_write(old, record.primary, record.epoch)
+            with contextlib.suppress(NotYet):
+                self._take_back(old, record, seen)
             raise
+        self.between()
+        following = dataclasses.replace(
+            record, epoch=epoch, primary=step.target, dismissed="", dismissed_uid="", without=(), turn=record.turn + 1
+        )
+        self._write_record(following)
         self.between()
         self._detach(self._asked(new.ordinal, seen))
         self.between()
@@ -671,6 +679,17 @@ class World:
         self.routed = step.target
         self.between()
         self._attach(self._asked(old.ordinal, seen), new.ordinal)
+
+    def _catch_up(self, old: Node, new: Node, seen: Snapshot) -> None:
+        for _wait in range(3):
+            self.replicate()
+        if not self._same(old, seen) or not self._same(new, seen) or set(old.loaded.log) - set(new.loaded.log):
+            raise NotYet("it has not applied what the primary wrote last")
+
+    def _take_back(self, old: Node, record: Record, seen: Snapshot) -> None:
+        self._mark(record)
+        self.between()
+        self._let_write(self._asked(old.ordinal, seen), record.primary, record.epoch)
 
     def _do_replace(self, step: Step, seen: Snapshot) -> None:
         node = self.node(step.data["ordinal"])

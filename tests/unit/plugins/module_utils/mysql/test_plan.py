@@ -1,0 +1,395 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import sys
+import typing as t
+
+import pytest
+
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import Wish as Failover
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import plan_failover
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import plan
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Record, Snapshot, Source
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import Wish as Switchover
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import plan_switchover
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from cluster import (
+    FIVE,
+    HEALTHY,
+    SILENT,
+    TARGET,
+    THREE,
+    gtids,
+    primary,
+    replica,
+    snapshot,
+    with_pod,
+)
+
+
+def actions(found: t.Union[Plan, Refusal]) -> list[str]:
+    assert isinstance(found, Plan), found
+    return [f"{step.action} {step.target}" if step.change else "wait" for step in found.steps]
+
+
+def first(found: t.Union[Plan, Refusal]) -> str:
+    return actions(found)[0]
+
+
+def reason(found: t.Union[Plan, Refusal]) -> str:
+    assert isinstance(found, Refusal), found
+    return found.reason
+
+
+def plan_for(seen: Snapshot, desired: Desired = THREE) -> t.Union[Plan, Refusal]:
+    return plan(TARGET, desired, seen)
+
+
+def recorded(seen: Snapshot, **more: t.Any) -> Snapshot:
+    assert seen.record
+    return dataclasses.replace(seen, record=dataclasses.replace(seen.record, **more))
+
+
+def test_nothing_is_left_to_do_where_all_is_as_declared() -> None:
+    assert actions(plan_for(HEALTHY)) == []
+
+
+# Who makes the first data
+
+NOBODY = snapshot(
+    [SILENT, SILENT, SILENT],
+    record=None,
+    routed=None,
+    new_disks=(0, 1, 2),
+    roles={0: "replica", 1: "replica", 2: "replica"},
+)
+NOBODY = dataclasses.replace(NOBODY, stateful_set=dataclasses.replace(NOBODY.stateful_set, recorded=None))
+FRESH = Record(0, "shop-0", 3, resource_version="1")
+
+
+def test_the_first_pod_is_recorded_before_any_data_is_made() -> None:
+    found = actions(plan_for(NOBODY))
+    assert found[0] == "record shop-record"
+    assert found.index("promote shop-0") < found.index("attach shop-1")
+
+
+def test_the_first_server_is_recorded_as_primary_before_it_takes_writes() -> None:
+    empty = primary(executed=gtids(), own=None, read_only=True)
+    seen = dataclasses.replace(NOBODY, record=FRESH, answers={0: empty, 1: SILENT, 2: SILENT})
+    assert actions(plan_for(seen))[:3] == ["record shop-record", "promote shop-0", "route shop-primary"]
+
+
+def test_a_volume_that_may_hold_data_is_asked_before_anybody_takes_writes() -> None:
+    empty = primary(executed=gtids(), own=None, read_only=True)
+    seen = dataclasses.replace(NOBODY, record=FRESH, answers={0: empty, 1: SILENT, 2: SILENT}, new_disks=(0, 1))
+    assert first(plan_for(seen)) == "wait"
+
+
+def test_an_empty_server_does_not_become_primary_beside_one_with_data() -> None:
+    empty = primary(executed=gtids(), own=None, read_only=True)
+    seen = dataclasses.replace(NOBODY, record=FRESH, answers={0: empty, 1: replica(1, of=None), 2: SILENT})
+    seen = dataclasses.replace(seen, new_disks=(2,))
+    assert "shop-1 has transactions that it lacks" in reason(plan_for(seen))
+
+
+def test_a_lost_record_is_written_again_by_what_the_stateful_set_and_the_servers_say() -> None:
+    seen = dataclasses.replace(HEALTHY, record=None)
+    step = plan_for(seen).steps[0]
+    assert (step.data["epoch"], step.data["primary"]) == (1, "shop-0")
+    later = {**seen.answers, 1: primary(1, epoch=4)}
+    step = plan_for(dataclasses.replace(seen, answers=later)).steps[0]
+    assert (step.data["epoch"], step.data["primary"]) == (4, "shop-1")
+
+
+# Who may write
+
+
+def test_a_second_server_that_takes_writes_is_fenced_first() -> None:
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 1: primary(1, epoch=1, executed=FIVE)})
+    assert first(plan_for(seen)) == "fence shop-1"
+
+
+def test_an_old_primary_forgets_that_it_was_one_although_it_is_read_only() -> None:
+    old = replica(1, of=None, own=("shop-1", 1))
+    seen = recorded(dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 0: primary(epoch=2), 1: old}), epoch=2)
+    assert actions(plan_for(seen))[:1] == ["fence shop-1"]
+
+
+def test_a_recorded_primary_that_is_not_one_yet_takes_writes() -> None:
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 0: primary(own=None, read_only=True)})
+    assert first(plan_for(seen)) == "promote shop-0"
+
+
+def test_it_does_not_where_a_replica_has_more() -> None:
+    answers = {0: primary(own=None, read_only=True, executed=gtids(of_0="1-4")), 1: replica(1, of=None), 2: replica(2)}
+    assert "they would be lost" in reason(plan_for(dataclasses.replace(HEALTHY, answers=answers)))
+
+
+def test_it_applies_what_it_has_received_before() -> None:
+    candidate = replica(1, of=0, executed=gtids(of_0="1-4"))
+    seen = recorded(
+        dataclasses.replace(
+            HEALTHY, answers={0: SILENT, 1: candidate, 2: replica(2, executed=gtids(of_0="1-3"), received=None)}
+        ),
+        primary="shop-1",
+        epoch=2,
+    )
+    assert actions(plan_for(seen))[:2] == ["wait", "promote shop-1"]
+    stopped = dataclasses.replace(candidate, source=Source(TARGET.host(0), applier="No"))
+    seen = dataclasses.replace(seen, answers={**seen.answers, 1: stopped})
+    assert first(plan_for(seen)) == "apply shop-1"
+
+
+def test_nobody_takes_writes_before_the_pod_of_the_old_primary_is_gone() -> None:
+    answers = {0: SILENT, 1: replica(1), 2: replica(2)}
+    seen = recorded(dataclasses.replace(HEALTHY, answers=answers), primary="shop-1", epoch=2, dismissed="shop-0")
+    assert first(plan_for(seen)) == "dismiss shop-0"
+    seen = recorded(with_pod(seen, 0, deleting=True), dismissed_uid="uid-0")
+    assert actions(plan_for(seen))[:2] == ["wait", "promote shop-1"]
+    seen = with_pod(seen, 0, deleting=False, uid="uid-of-the-next")
+    assert first(plan_for(seen)) == "promote shop-1"
+
+
+def test_a_primary_that_does_not_answer_is_waited_for() -> None:
+    seen = dataclasses.replace(HEALTHY, answers={0: SILENT, 1: replica(1), 2: replica(2)})
+    assert set(actions(plan_for(seen))) == {"wait"}
+
+
+def test_the_service_leads_to_the_primary_and_readers_pass_it_by() -> None:
+    seen = dataclasses.replace(HEALTHY, routed="shop-1", roles={0: "replica", 1: "replica", 2: "replica"})
+    assert actions(plan_for(seen))[:2] == ["route shop-primary", "label shop-0"]
+
+
+def test_a_lone_server_is_read_from_too() -> None:
+    assert actions(plan_for(snapshot([primary()]), Desired(1))) == []
+
+
+# Replicas
+
+
+def test_a_server_without_source_is_attached() -> None:
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: replica(2, of=None)})
+    assert first(plan_for(seen)) == "attach shop-2"
+
+
+def test_a_server_with_another_source_is_attached_once_it_has_applied_what_it_received() -> None:
+    late = replica(2, of=1, executed=gtids(of_0="1-3"), received=FIVE)
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: late})
+    assert set(actions(plan_for(seen))) == {"wait"}
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: replica(2, of=1)})
+    assert first(plan_for(seen)) == "attach shop-2"
+
+
+@pytest.mark.parametrize("lag", [None, 11.0])
+def test_a_replica_that_lags_is_waited_for(lag: t.Optional[float]) -> None:
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: replica(2, lag=lag)})
+    assert actions(plan_for(seen)) == ["wait"]
+
+
+ERRANT = replica(2, of=None, executed=gtids(of_0="1-5", of_2="1-3"))
+
+
+def test_a_server_with_errant_transactions_is_named_and_never_attached() -> None:
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: ERRANT})
+    assert "shop-2 has 3 transactions (00000002-0000-0000-0000-000000000000:1-3) that shop-0 has not" in reason(
+        plan_for(seen)
+    )
+
+
+def test_the_rest_is_done_before_that_is_said() -> None:
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 1: replica(1, of=None), 2: ERRANT})
+    assert first(plan_for(seen)) == "attach shop-1"
+
+
+def test_it_takes_a_copy_only_where_that_is_asked_for() -> None:
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: ERRANT})
+    asked = Desired(3, copies=("shop-2",))
+    assert first(plan_for(seen, asked)) == "copy shop-2"
+    assert actions(plan_for(HEALTHY, asked)) == []
+    # Recorded, and not replaced yet; then replaced.
+    assert first(plan_for(recorded(seen, copies={"shop-2": "uid-2"}))) == "copy shop-2"
+    assert actions(plan_for(recorded(HEALTHY, copies={"shop-2": "uid-before"})))[0] == "forget_copy shop-2"
+
+
+def test_what_a_replica_has_of_its_primary_before_that_one_says_so_is_not_errant() -> None:
+    ahead = replica(2, executed=gtids(of_0="1-6"), received=gtids(of_0="1-6"))
+    assert actions(plan_for(dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: ahead}))) == []
+
+
+def test_a_server_that_lacks_what_was_purged_is_named() -> None:
+    behind = replica(2, of=None, executed=gtids(of_0="1-2"))
+    seen = dataclasses.replace(HEALTHY, answers={0: primary(purged=gtids(of_0="1-3")), 1: replica(1), 2: behind})
+    assert "no binary logs of any more" in reason(plan_for(seen))
+    assert first(plan_for(seen, Desired(3, copies=("shop-2",)))) == "copy shop-2"
+
+
+# More, fewer, other pods
+
+
+def test_members_leave_after_the_primary_was_moved_to_one_that_stays() -> None:
+    seen = recorded(HEALTHY, primary="shop-2", epoch=1)
+    answers = {0: replica(0, of=2, executed=FIVE), 1: replica(1, of=2), 2: primary(2)}
+    seen = dataclasses.replace(seen, answers=answers, routed="shop-2", roles={0: "replica", 1: "replica", 2: "primary"})
+    seen = dataclasses.replace(seen, stateful_set=dataclasses.replace(seen.stateful_set, recorded=(1, "shop-2")))
+    found = actions(plan_for(recorded(seen, members=2), Desired(2)))
+    assert found[:2] == ["hand_over shop-0", "scale shop"]
+
+
+def test_members_leave_at_once_where_the_primary_stays() -> None:
+    assert actions(plan_for(HEALTHY, Desired(1)))[-3:-1] == ["scale shop", "hand_back shop"]
+
+
+def test_pods_are_replaced_one_by_one_and_the_primary_last() -> None:
+    seen = HEALTHY
+    for ordinal in range(3):
+        seen = with_pod(seen, ordinal, revision="old")
+    found = [action for action in actions(plan_for(seen)) if action != "wait"]
+    assert found == ["replace shop-2", "replace shop-1", "hand_over shop-1", "replace shop-0"]
+
+
+def test_no_pod_is_replaced_while_another_replica_is_away() -> None:
+    seen = with_pod(dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 1: SILENT}), 2, revision="old")
+    assert first(plan_for(seen)) == "wait"
+
+
+def test_a_pod_of_a_broken_revision_in_which_nothing_runs_is_replaced_at_once() -> None:
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 1: SILENT})
+    seen = with_pod(seen, 1, revision="old", running=False, obstacle="cannot pull its image")
+    assert first(plan_for(seen)) == "replace shop-1"
+
+
+# Switchover and failover
+
+
+def test_a_switchover_to_the_primary_does_nothing() -> None:
+    assert actions(plan_switchover(TARGET, Switchover(to="shop-0"), HEALTHY)) == []
+
+
+def test_a_switchover_needs_a_replica_that_is_close() -> None:
+    assert first(plan_switchover(TARGET, Switchover(to="shop-2"), HEALTHY)) == "hand_over shop-2"
+    late = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: replica(2, lag=60.0)})
+    assert first(plan_switchover(TARGET, Switchover(to="shop-2"), late)) == "wait"
+    assert first(plan_switchover(TARGET, Switchover(), late)) == "hand_over shop-1"
+
+
+def test_a_switchover_is_done_once_the_primary_is_another_one() -> None:
+    seen = recorded(HEALTHY, epoch=2, primary="shop-1")
+    found = plan_switchover(TARGET, Switchover(away_from="shop-0"), seen)
+    assert "hand_over shop-0" not in actions(found)
+
+
+LOST = dataclasses.replace(HEALTHY, answers={0: SILENT, 1: replica(1), 2: replica(2)})
+
+
+def test_a_primary_that_answers_is_not_failed_over() -> None:
+    assert "answers, so there is nothing to fail over from" in reason(plan_failover(TARGET, Failover(), HEALTHY))
+
+
+def test_the_replica_that_has_most_takes_over() -> None:
+    answers = {0: SILENT, 1: replica(1, executed=gtids(of_0="1-4"), received=gtids(of_0="1-4")), 2: replica(2)}
+    found = plan_failover(TARGET, Failover(), dataclasses.replace(LOST, answers=answers))
+    assert actions(found)[:2] == ["record shop-record", "dismiss shop-0"]
+    assert found.steps[0].data["primary"] == "shop-2"
+    assert found.steps[0].data["dismissed"] == "shop-0"
+    assert "lacks transactions" in reason(
+        plan_failover(TARGET, Failover(to="shop-1"), dataclasses.replace(LOST, answers=answers))
+    )
+
+
+def test_what_was_received_and_not_applied_counts() -> None:
+    answers = {
+        0: SILENT,
+        1: replica(1, executed=gtids(of_0="1-3")),
+        2: replica(2, executed=gtids(of_0="1-4"), received=gtids()),
+    }
+    found = plan_failover(TARGET, Failover(), dataclasses.replace(LOST, answers=answers))
+    assert found.steps[0].data["primary"] == "shop-1"
+
+
+def test_a_replica_that_does_not_answer_stops_a_failover_unless_it_is_left_out() -> None:
+    seen = dataclasses.replace(LOST, answers={0: SILENT, 1: replica(1), 2: SILENT})
+    assert "shop-2 does not answer" in reason(plan_failover(TARGET, Failover(), seen))
+    found = plan_failover(TARGET, Failover(without=("shop-2",)), seen)
+    assert first(found) == "record shop-record"
+    assert "shop-2 was left out" in " ".join(found.warnings)
+
+
+def test_histories_that_have_parted_stop_a_failover() -> None:
+    answers = {
+        0: SILENT,
+        1: replica(1, executed=gtids(of_0="1-5", of_1="1")),
+        2: replica(2, executed=gtids(of_0="1-5", of_2="1")),
+    }
+    assert "histories have parted" in reason(
+        plan_failover(TARGET, Failover(), dataclasses.replace(LOST, answers=answers))
+    )
+
+
+def test_a_failover_says_what_may_be_lost() -> None:
+    assert "asynchronous" in plan_failover(TARGET, Failover(), LOST).warnings[0]
+    semi = {0: SILENT, 1: replica(1, semi_sync=True), 2: replica(2, semi_sync=True)}
+    assert plan_failover(TARGET, Failover(), dataclasses.replace(LOST, answers=semi)).warnings == ()
+
+
+def test_a_replica_that_is_left_out_is_not_compared_either() -> None:
+    parted = replica(2, executed=gtids(of_0="1-5", of_2="1"))
+    seen = dataclasses.replace(
+        LOST, answers={0: SILENT, 1: replica(1, executed=gtids(of_0="1-5", of_1="1")), 2: parted}
+    )
+    found = plan_failover(TARGET, Failover(without=("shop-2",)), seen)
+    assert isinstance(found, Plan)
+    assert found.steps[0].data["primary"] == "shop-1"
+
+
+GONE = recorded(
+    with_pod(LOST, 0, uid="uid-of-the-next"), primary="shop-1", epoch=2, dismissed="shop-0", dismissed_uid="uid-0"
+)
+
+
+def test_everybody_is_asked_once_more_when_the_old_primary_is_gone() -> None:
+    assert first(plan_for(GONE)) == "promote shop-1"
+    assert first(plan_for(dataclasses.replace(GONE, answers={**GONE.answers, 2: SILENT}))) == "wait"
+    assert (
+        first(plan_for(recorded(dataclasses.replace(GONE, answers={**GONE.answers, 2: SILENT}), without=("shop-2",))))
+        == "promote shop-1"
+    )
+
+
+def test_who_got_more_from_the_old_primary_until_it_was_gone_takes_its_place() -> None:
+    more = replica(2, executed=gtids(of_0="1-6"), received=gtids(of_0="1-6"))
+    found = plan_for(dataclasses.replace(GONE, answers={**GONE.answers, 2: more}))
+    assert first(found) == "record shop-record"
+    assert isinstance(found, Plan)
+    assert found.steps[0].data == {
+        "epoch": 3,
+        "primary": "shop-2",
+        "members": 3,
+        "dismissed": "shop-0",
+        "dismissed_uid": "uid-0",
+        "without": (),
+    }
+
+
+def test_a_switchover_and_a_failover_take_no_member_out() -> None:
+    seen = recorded(HEALTHY, members=1, epoch=2, primary="shop-1")
+    answers = {0: replica(0, of=1), 1: primary(1, epoch=2), 2: replica(2, of=1)}
+    seen = dataclasses.replace(seen, answers=answers)
+    for found in (
+        plan_switchover(TARGET, Switchover(away_from="shop-0"), seen),
+        plan_failover(TARGET, Failover(away_from="shop-0"), seen),
+    ):
+        assert not {"scale shop", "hand_over shop-0"} & set(actions(found))
+
+
+def test_no_replica_leaves_that_alone_has_what_was_acknowledged() -> None:
+    answers = {**HEALTHY.answers, 1: replica(1, executed=gtids(of_0="1-4"), received=gtids(of_0="1-4"))}
+    found = actions(plan_for(recorded(dataclasses.replace(HEALTHY, answers=answers), members=2), Desired(2)))
+    assert found[:2] == ["wait", "scale shop"]
