@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The script that makes a data directory, run by this machine's shell on real folders, with programs of a test in the
-place of the servers. What it does with the real ones is the scenario mysql_single."""
+"""The script that makes or copies a data directory, run by this machine's shell on real folders, with programs of a test
+in the place of the servers. What it does with the real ones is in the scenarios mysql_single and mysql."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ case $(cat {root}/said) in *SHUTDOWN*) cp {root}/said {root}/statements; touch {
 """
 
 
+# What a script that copies does: a folder, or nothing. It notes whom it was to ask.
+COPY = """echo "$DONOR $DONOR_HOST $DONOR_IS_PRIMARY" >>{root}/asked
+case " {givers} " in *" $DONOR "*) mkdir "$COPY"; touch "$COPY/mysql.ibd" "$COPY/auto.cnf" "$COPY/of-$DONOR" ;; *) exit 1 ;; esac
+"""
+
+
 class Place:
     """A volume, and an image of a test."""
 
@@ -45,18 +51,40 @@ class Place:
         self.root = root
         self.home = root / "volume"
         self.bin = root / "bin"
-        for folder in (self.home, self.bin, root / "root"):
+        self.etc = root / "etc"
+        for folder in (self.home, self.bin, self.etc):
             folder.mkdir()
-        (root / "root" / "password").write_text(CHOSEN + "\n")
+        for folder in ("root", "replication", "record", "mysqld"):
+            (root / "run" / folder).mkdir(parents=True)
+        for secret in ("root", "replication"):
+            (root / "run" / secret / "password").write_text(CHOSEN + "\n")
+        self.record()
         text = SCRIPT.read_text(encoding="utf-8")
-        for path, instead in (("/var/lib/mysql", self.home), ("/run/mysqld", root), ("/run/root", root / "root")):
+        for path, instead in (("/var/lib/mysql", self.home), ("/run/", root / "run"), ("/etc/stateful", self.etc)):
             assert path in text
-            text = text.replace(path, str(instead))
+            text = text.replace(path, f"{instead}/" if path.endswith("/") else str(instead))
         self.script = root / "initialise.sh"
         self.script.write_text(text, encoding="utf-8")
         self.server("mysqld", "9.7.4 for Linux", **server)
         self.program("mysql", CLIENT.format(root=root))
         self.program("sync", "#!/bin/sh\n")
+        self.program("sleep", "#!/bin/sh\ntouch {root}/slept\nexec /bin/sleep 0.05\n".format(root=root))
+
+    def record(self, **changed: str) -> None:
+        usual = {"epoch": "0", "primary": "shop-0", "members": "3", "copy": "", "primaries": "shop-0"}
+        for name, value in {**usual, **changed}.items():
+            (self.root / "run" / "record" / name).write_text(value)
+
+    def givers(self, *pods: str) -> None:
+        (self.etc / "copy_mysql.sh").write_text(COPY.format(root=self.root, givers=" ".join(pods)))
+
+    def asked(self) -> list[str]:
+        return [line.split()[0] for line in (self.root / "asked").read_text().splitlines()]
+
+    def data(self, *names: str) -> None:
+        (self.home / "data").mkdir()
+        for name in ("mysql.ibd", *names):
+            (self.home / "data" / name).touch()
 
     def program(self, name: str, text: str) -> None:
         path = self.bin / name
@@ -73,18 +101,21 @@ class Place:
         made = 'for word; do case $word in --datadir=*) touch "${word#--datadir=}/aria_log_control";; esac; done'
         self.program("mariadb-install-db", f'#!/bin/sh\necho "$@" >>{self.root}/arguments\n{made}\n')
 
-    def start(self, flavour: str = "mysql", pod: str = "one", name: str = "shop-0") -> subprocess.Popen[str]:
+    def start(
+        self, flavour: str = "mysql", pod: str = "one", name: str = "shop-0", **more: str
+    ) -> subprocess.Popen[str]:
+        environment = {"POD_NAMESPACE": "ns", "SERVICE": "shop", "CLUSTER_DOMAIN": "local", "KEEPS_NOTHING": "0", **more}
         return subprocess.Popen(
             ["sh", str(self.script), flavour],
-            env={"PATH": f"{self.bin}:{os.environ['PATH']}", "POD_NAME": name, "POD_UID": pod},
+            env={"PATH": f"{self.bin}:{os.environ['PATH']}", "POD_NAME": name, "POD_UID": pod, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
 
-    def run(self, flavour: str = "mysql", pod: str = "one", name: str = "shop-0") -> tuple[int, str]:
-        started = self.start(flavour, pod, name)
+    def run(self, flavour: str = "mysql", pod: str = "one", name: str = "shop-0", **more: str) -> tuple[int, str]:
+        started = self.start(flavour, pod, name, **more)
         said, complained = started.communicate(timeout=60)
         return started.returncode, said + complained
 
@@ -108,6 +139,8 @@ def test_a_new_volume_gets_a_data_directory_with_the_password(place: Place, flav
     statements = (place.root / "statements").read_text()
     assert r"ALTER USER 'root'@'localhost' IDENTIFIED BY 'it''s a \\back\\slash';" in statements
     assert ("DELETE FROM mysql.global_priv" in statements) is (flavour == "mariadb")
+    assert ("REQUIRE SSL" in statements) is (flavour == "mysql")
+    assert "INSERT INTO" not in statements
     # No command line and no output holds it.
     assert "slash" not in (place.root / "arguments").read_text() + said
 
@@ -121,12 +154,141 @@ def test_data_is_left_alone(place: Place) -> None:
     assert (place.root / "arguments").read_text().split() == ["--no-defaults", "--version"]
 
 
+def test_settings_of_the_user_are_not_in_force_while_data_is_made(place: Place) -> None:
+    assert place.run()[0] == 0
+    assert {word for word in (place.root / "arguments").read_text().split() if "defaults-file" in word} == {
+        f"--defaults-file={place.etc}/initialise.cnf"
+    }
+
+
 @pytest.mark.parametrize("name", ["shop-1", "shop-10"])
-def test_another_pod_than_the_first_makes_no_server(place: Place, name: str) -> None:
+def test_another_pod_than_the_first_copies_from_replicas_before_the_primary(place: Place, name: str) -> None:
+    place.record(members="12", primary="shop-4", epoch="7")
+    place.givers("shop-4")
     rc, said = place.run(name=name)
+    assert (rc, said.splitlines()[-1]) == (0, "The data directory is complete.")
+    replicas = [f"shop-{ordinal}" for ordinal in reversed(range(12)) if ordinal != 4]
+    assert place.asked() == [pod for pod in replicas if pod != name] + ["shop-4"]
+    assert (place.root / "asked").read_text().splitlines()[-1] == "shop-4 shop-4.shop.ns.svc.local 1"
+    # The donor's identity is not the copy's.
+    assert place.there() == {"data": ["mysql.ibd", "of-shop-4", "started"]}
+    statements = (place.root / "statements").read_text()
+    assert "RESET REPLICA ALL;" in statements
+    assert "DELETE FROM stateful_kube.own;" in statements
+    assert "--skip-replica-start" in (place.root / "arguments").read_text()
+
+
+@pytest.mark.parametrize("primaries", ["shop-1", "shop-2 shop-1 shop-0"])
+def test_who_was_primary_before_its_copy_is_another_server_after_that(place: Place, primaries: str) -> None:
+    place.record(epoch="3", primaries=primaries)
+    place.givers("shop-2")
+    assert place.run(name="shop-1")[0] == 0
+    number = int((place.home / "data" / "stateful_server_id").read_text())
+    assert 1000 < number < 2**32
+    assert number % 1000 == 101
+
+
+def test_donors_are_asked_until_one_gives(place: Place) -> None:
+    place.givers()
+    started = place.start(name="shop-1")
+    waited_for(lambda: (place.root / "slept").exists())
+    place.givers("shop-2")
+    _said, complained = started.communicate(timeout=60)
+    assert (started.returncode, complained) == (0, complained)
+    assert place.asked()[:2] == ["shop-2", "shop-0"]
+    assert place.there() == {"data": ["mysql.ibd", "of-shop-2", "started"]}
+
+
+@pytest.mark.parametrize(("epoch", "primary"), [("1", "shop-0"), ("0", "shop-1")])
+def test_a_primary_whose_data_is_gone_makes_no_new_one_and_takes_no_copy(place: Place, epoch: str, primary: str) -> None:
+    place.record(epoch=epoch, primary=primary)
+    place.givers("shop-2")
+    rc, said = place.run(name=primary)
     assert rc == 1
-    assert f"{name} is another pod than the first" in said
+    assert f"names {primary} as primary, and its volume has no data" in said
     assert place.there() == {}
+
+
+def test_who_has_become_the_primary_meanwhile_takes_no_copy(place: Place) -> None:
+    place.record(epoch="1")
+    place.givers()
+    started = place.start(name="shop-1")
+    waited_for(lambda: (place.root / "asked").exists())
+    place.record(epoch="2", primary="shop-1")
+    said, complained = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert "names shop-1 as primary" in said + complained
+
+
+@pytest.mark.parametrize(("members", "keeps_nothing", "made"), [("1", "1", True), ("1", "0", False), ("3", "1", False)])
+def test_only_a_lone_server_that_keeps_nothing_begins_anew(
+    place: Place, members: str, keeps_nothing: str, made: bool
+) -> None:
+    place.record(epoch="5", members=members)
+    rc, _said = place.run(KEEPS_NOTHING=keeps_nothing)
+    assert (rc == 0, "data" in place.there()) == (made, made)
+    if made:
+        assert "INSERT INTO stateful_kube.own VALUES (1, 'shop-0', 5);" in (place.root / "statements").read_text()
+
+
+def test_a_new_copy_takes_the_place_of_data_once_for_each_token(place: Place) -> None:
+    place.data("old")
+    place.record(epoch="3", copy="shop-2 other\nshop-1 first\n")
+    place.givers("shop-2")
+    assert place.run(name="shop-1")[0] == 0
+    copied = {"data": ["mysql.ibd", "of-shop-2", "started"], "copied.first": []}
+    assert place.there() == copied
+    assert place.run(name="shop-1")[1] == "There is a data directory already: nothing to do.\n"
+    assert len(place.asked()) == 1
+    place.record(epoch="3", copy="shop-1 second\n")
+    place.givers("shop-0")
+    assert place.run(name="shop-1")[0] == 0
+    assert place.there() == {"data": ["mysql.ibd", "of-shop-0", "started"], "copied.second": []}
+
+
+@pytest.mark.parametrize("copy", ["shop-0 first", "shop-10 first", ""])
+def test_the_primary_and_others_keep_their_data(place: Place, copy: str) -> None:
+    place.data("own")
+    place.record(epoch="3", copy=copy)
+    place.givers("shop-2")
+    assert place.run(name="shop-0")[0] == 0
+    assert place.there() == {"data": ["mysql.ibd", "own"]}
+
+
+def test_half_a_copy_is_thrown_away_and_begun_anew(place: Place) -> None:
+    for left in ("cloning.before", "cloning.before.taker"):
+        (place.home / left).mkdir()
+    (place.home / "cloning.before.log").touch()
+    text = 'mkdir "$COPY" "$COPY.taker"; touch "$COPY/mysql.ibd" "$COPY.log"; exec /bin/sleep 60\n'
+    (place.etc / "copy_mysql.sh").write_text(text)
+    killed = place.start(name="shop-1")
+    waited_for(lambda: (place.home / "cloning.one.log").exists())
+    assert sorted(place.there()) == ["cloning.one", "cloning.one.log", "cloning.one.taker"]
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    place.givers("shop-2")
+    assert place.run(name="shop-1", pod="two")[0] == 0
+    assert place.there() == {"data": ["mysql.ibd", "of-shop-2", "started"]}
+
+
+@pytest.mark.parametrize("name", ["shop-0", "shop-1"])
+def test_a_pod_that_is_told_to_end_ends(tmp_path: pathlib.Path, name: str) -> None:
+    place = Place(tmp_path, initialising="exec /bin/sleep 600")
+    (place.etc / "copy_mysql.sh").write_text('mkdir "$COPY"; touch "$COPY/mysql.ibd"; exec /bin/sleep 600\n')
+    told = place.start(name=name)
+    waited_for(lambda: any(inner == ["mysql.ibd"] for inner in place.there().values()))
+    told.send_signal(signal.SIGTERM)
+    try:
+        assert told.wait(timeout=60) == 143
+    finally:
+        os.killpg(told.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("record", [{"epoch": ""}, {"epoch": "one"}, {"members": "-1"}])
+def test_a_record_that_is_none_is_refused(place: Place, record: dict[str, str]) -> None:
+    place.record(**record)
+    rc, said = place.run()
+    assert (rc, "has no whole number as epoch or members" in said, place.there()) == (1, True, {})
 
 
 def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(place: Place) -> None:
@@ -182,14 +344,15 @@ def test_an_image_of_the_other_flavour_is_refused(place: Place) -> None:
     assert place.there() == {}
 
 
-def test_no_server_is_made_without_a_password(place: Place) -> None:
-    (place.root / "root" / "password").write_text("\n")
+@pytest.mark.parametrize("secret", ["root", "replication"])
+def test_no_server_is_made_without_a_password(place: Place, secret: str) -> None:
+    (place.root / "run" / secret / "password").write_text("\n")
     rc, said = place.run()
     assert (rc, "is empty" in said, place.there()) == (1, True, {})
 
 
 def test_one_that_is_killed_is_begun_anew(tmp_path: pathlib.Path) -> None:
-    place = Place(tmp_path, initialising="sleep 60")
+    place = Place(tmp_path, initialising="/bin/sleep 60")
     killed = place.start()
     waited_for(lambda: place.there() == {"initialising.one": ["mysql.ibd"]})
     os.killpg(killed.pid, signal.SIGKILL)

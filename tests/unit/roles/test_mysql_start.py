@@ -1,0 +1,87 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a server is started with, and which statements it is given; what real servers make of them is in the scenarios
+mysql_single and mysql."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+SCRIPT = pathlib.Path(__file__).parents[3] / "roles" / "mysql" / "files" / "start.sh"
+
+
+def started(root: pathlib.Path, flavour: str, epoch: str = "4", primary: str = "shop-12") -> tuple[list[str], list[str]]:
+    (root / "record").mkdir()
+    (root / "mysqld").mkdir()
+    (root / "record" / "epoch").write_text(epoch)
+    (root / "record" / "primary").write_text(primary)
+    for server in ("mysqld", "mariadbd"):
+        (root / f"bin-{server}").mkdir()
+        program = root / f"bin-{server}" / server
+        program.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
+        program.chmod(0o755)
+    script = root / "start.sh"
+    script.write_text(SCRIPT.read_text(encoding="utf-8").replace("/run/", f"{root}/").replace("/var/lib/mysql/data", str(root)))
+    done = subprocess.run(
+        ["sh", str(script), flavour],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={
+            "PATH": f"{root}/bin-mysqld:{root}/bin-mariadbd:{os.environ['PATH']}",
+            "POD_NAME": "shop-12",
+            "POD_NAMESPACE": "ns",
+            "SERVICE": "shop",
+            "CLUSTER_DOMAIN": "local",
+        },
+    )
+    return done.stdout.splitlines(), (root / "mysqld" / "start.sql").read_text().splitlines()
+
+
+@pytest.mark.parametrize(("flavour", "server"), [("mysql", "mysqld"), ("mariadb", "mariadbd")])
+def test_a_server_is_told_who_it_is(tmp_path: pathlib.Path, flavour: str, server: str) -> None:
+    command, _statements = started(tmp_path, flavour)
+    assert command[0].endswith(f"/{server}")
+    assert command[1:] == [
+        "--defaults-file=/etc/stateful/my.cnf",
+        f"--init-file={tmp_path}/mysqld/start.sql",
+        "--server-id=112",
+        "--report-host=shop-12.shop.ns.svc.local",
+    ]
+
+
+def test_one_that_has_another_id_keeps_it(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "stateful_server_id").write_text("7112\n")
+    assert "--server-id=7112" in started(tmp_path, "mysql")[0]
+
+
+@pytest.mark.parametrize(
+    ("flavour", "writable"),
+    [("mysql", "SET GLOBAL super_read_only = 0, read_only = 0"), ("mariadb", "SET GLOBAL read_only = 0")],
+)
+def test_the_recorded_primary_looks_at_its_own_data_for_the_same_epoch(
+    tmp_path: pathlib.Path, flavour: str, writable: str
+) -> None:
+    _command, statements = started(tmp_path, flavour)
+    # A server reads one statement from each line.
+    assert all(line.endswith(";") for line in statements)
+    assert "pod = ''shop-12'' AND epoch = 4'" in statements[0]
+    assert f"IF(@own = 1, '{writable}', 'DO 0')" in statements[3]
+
+
+def test_every_other_server_stays_read_only(tmp_path: pathlib.Path) -> None:
+    assert started(tmp_path, "mysql", primary="shop-1")[1] == ["DO 0;"]
+
+
+@pytest.mark.parametrize("epoch", ["", "x", "1; SET GLOBAL read_only = 0"])
+def test_a_record_that_is_none_starts_no_server(tmp_path: pathlib.Path, epoch: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as raised:
+        started(tmp_path, "mysql", epoch=epoch)
+    assert "where the number of its epoch belongs" in raised.value.stderr
