@@ -5,7 +5,7 @@
 # Takes a copy of another member's MariaDB server, once, from one donor:
 #   copy_mariadb.sh
 # by DONOR, DONOR_HOST, DONOR_PORT, COPY and POD_NAME. COPY is the folder to make. It is whole and prepared when this
-# ends with status 0, and finish_mariadb.sh has what it needs in COPY.gtid_position and COPY.gtid_binlog_state. Otherwise
+# ends with status 0, and finish_mariadb.sh has what it needs in COPY.gtid and COPY.gtid_binlog_state. Otherwise
 # one line says why this donor gave none. Half a copy is left to whoever called this.
 # shellcheck shell=sh
 set -u
@@ -58,7 +58,8 @@ hear() {
 lacking=$(lacking)
 [ -z "$lacking" ] || fail "The image lacks$lacking, without which no copy of another member can be taken: use an image \
 that has them, as the public one has."
-[ -s /run/replication/password ] || fail "The key password of the Secret of replication is empty, so no other member can be asked for a copy."
+[ -s /run/replication/password ] || fail "The key password of the Secret of replication is empty, so no other member \
+can be asked for a copy. Run the role again where the Secret was made by it; else give it a password."
 
 rm -rf "$work"
 mkdir "$work" && mkfifo "$work/up" "$work/down" "$work/copied" "$work/end" || exit 1
@@ -74,7 +75,8 @@ once=${line#stateful-copy 1 }
 is_digest "$once" || no "nothing answers on port $DONOR_PORT of $DONOR_HOST$(sed -n '$s/.*: /: /p' "$work/socat")"
 mine=$(openssl rand -hex 32)
 (printf '%s %s\n' "$mine" "$(seal take "$once" "$mine")" >&3) 2>/dev/null
-hear 60
+# It counts its data first, which may take a while on a slow disk.
+hear 300
 case $line in
 ok\ *) ;;
 no\ *) no "${line#no }" ;;
@@ -84,6 +86,10 @@ esac
 # 2. Is it for this one? No server reads the files of another series as they are.
 size=${line##* } version=${line#ok }
 version=${version% *}
+# Nobody has sealed this line.
+case $size in
+'' | *[!0-9]*) no "what it answers is no answer of a donor" ;;
+esac
 series=$(mariadb-backup --version 2>&1 | sed -n 's/.*server \([0-9]*\.[0-9]*\)\..*/\1/p')
 case $version in
 "$series".*) ;;
@@ -122,7 +128,8 @@ if ! run mariadb-backup --defaults-file=/etc/stateful/my.cnf --prepare --target-
     tail -n 5 "$work/prepare" >&2
     no "mariadb-backup could not prepare it; its last lines are above"
 fi
-cut -f 3 "$COPY"/*_binlog_info >"$COPY.gtid_position" || no "there is no position of a binary log in it"
+cut -f 3 "$COPY"/*_binlog_info >"$COPY.gtid" || no "there is no position of a binary log in it"
 mv "$COPY/stateful.gtid_binlog_state" "$COPY.gtid_binlog_state" || no "there is no state of a binary log in it"
 rm -f "$COPY"/xtrabackup_* "$COPY"/mariadb_backup_* "$COPY/backup-my.cnf"
-echo "The copy of $DONOR is whole; mariadb-backup noted the position $(cat "$COPY.gtid_position")."
+noted=$(cat "$COPY.gtid")
+echo "The copy of $DONOR is whole; mariadb-backup noted its end at ${noted:-the beginning}."

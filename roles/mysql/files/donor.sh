@@ -5,7 +5,10 @@
 # Gives copies of this pod's MariaDB server to new replicas: listens on the port of copies, and runs itself with `serve`
 # for each that connects. A copy is the stream of mariadb-backup, encrypted, and behind it the seal of all that was sent:
 # without that the stream was cut off, or mariadb-backup failed. One copy at a time. Who has not the password of the
-# Secret NAME-replication gets nothing, and starts nothing.
+# Secret NAME-replication gets nothing, and starts nothing. The account is a local one, which initialise.sh makes:
+#   CREATE USER 'stateful_donor'@'localhost' PASSWORD EXPIRE NEVER;
+#   GRANT RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR, SLAVE MONITOR ON *.* TO 'stateful_donor'@'localhost';
+# By DONOR_PORT and POD_NAME.
 # shellcheck shell=sh
 set -u
 umask 077
@@ -24,7 +27,6 @@ if [ "${1:-}" != serve ]; then
         wait
         exit
     fi
-    rm -rf /tmp/donor.*
     # Both families, where the kernel knows both.
     family=6
     [ -e /proc/net/if_inet6 ] || family=4
@@ -79,11 +81,13 @@ echo "ok $version ${size:-0}"
 # 3. The copy. What each part of the pipe says by its status counts, and sh tells only that of the last one. A process
 # in the background does not have the standard input.
 exec 3<&0
+rm -rf /tmp/donor.*
 work=$(mktemp -d /tmp/donor.XXXXXX) || exit 1
 backup='' watch=''
 cleanup() {
-    # shellcheck disable=SC2086
-    kill $backup $watch 2>/dev/null
+    kill "$watch" 2>/dev/null
+    # It heeds nothing less.
+    kill -KILL "$backup" 2>/dev/null
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -109,12 +113,16 @@ say "Copy for ${SOCAT_PEERADDR:-somebody}: begun, ${size:-0} kB."
 # A taker sends nothing more, so whatever is read is its end. While mariadb-backup waits for a lock, nobody else notices.
 # One that outlives the others would keep the connection open.
 (
+    reading=
+    trap 'kill $reading; exit' TERM
     exec >/dev/null 9>&-
     while kill -0 $$ 2>/dev/null; do
-        timeout 10 head -c 1 <&3
+        timeout 10 head -c 1 <&3 &
+        reading=$!
+        wait "$reading"
         [ $? = 124 ] || break
     done
-    kill "$backup" 2>/dev/null
+    kill -KILL "$backup" 2>/dev/null
 ) &
 watch=$!
 

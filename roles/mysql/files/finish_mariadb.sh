@@ -9,11 +9,11 @@
 # DOMAIN-SERVER-NUMBER, with commas between them.
 # shellcheck shell=sh
 
-# COPY.gtid_position is what mariadb-backup noted, COPY.gtid_binlog_state the donor's from before. What a replica has
+# COPY.gtid is what mariadb-backup noted, COPY.gtid_binlog_state the donor's from before. What a replica has
 # applied stands in a table too, in the same transaction as the data; so it is never behind them, as the note may be by
 # one that was just being committed. On a primary that table is old.
 continue_from() {
-    noted=$(cat "$1.gtid_position") && before=$(cat "$1.gtid_binlog_state") || return
+    noted=$(cat "$1.gtid") && before=$(cat "$1.gtid_binlog_state") || return
     position=$(gtid_later "$noted" "$2")
     if ! state=$(gtid_state "$before" "$position"); then
         echo "The binary log of the donor began anew while the copy was made: it was at $before before, and the copy is \

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The script that makes or copies a data directory, run by this machine's shell on real folders, with programs of a test
-in the place of the servers. What it does with the real ones is in the scenarios mysql_single and mysql."""
+"""The script that makes or copies a data directory, run by this machine's shell on real folders, with programs of a
+test in the place of the servers. What it does with the real ones is in the scenarios mysql_single and mysql."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ case $(cat {root}/said) in *SHUTDOWN*) cp {root}/said {root}/statements; touch {
 
 # What a script that copies does: a folder, or nothing. It notes whom it was to ask.
 COPY = """echo "$DONOR $DONOR_HOST $DONOR_IS_PRIMARY" >>{root}/asked
-case " {givers} " in *" $DONOR "*) mkdir "$COPY"; touch "$COPY/mysql.ibd" "$COPY/auto.cnf" "$COPY/of-$DONOR" ;; *) exit 1 ;; esac
+case " {givers} " in *" $DONOR "*) ;; *) exit 1 ;; esac
+mkdir "$COPY"
+touch "$COPY/mysql.ibd" "$COPY/auto.cnf" "$COPY/of-$DONOR"
 """
 
 
@@ -68,7 +70,7 @@ class Place:
         self.server("mysqld", "9.7.4 for Linux", **server)
         self.program("mysql", CLIENT.format(root=root))
         self.program("sync", "#!/bin/sh\n")
-        self.program("sleep", "#!/bin/sh\ntouch {root}/slept\nexec /bin/sleep 0.05\n".format(root=root))
+        self.program("sleep", f"#!/bin/sh\ntouch {root}/slept\nexec /bin/sleep 0.05\n")
 
     def record(self, **changed: str) -> None:
         usual = {"epoch": "0", "primary": "shop-0", "members": "3", "copy": "", "primaries": "shop-0"}
@@ -104,7 +106,13 @@ class Place:
     def start(
         self, flavour: str = "mysql", pod: str = "one", name: str = "shop-0", **more: str
     ) -> subprocess.Popen[str]:
-        environment = {"POD_NAMESPACE": "ns", "SERVICE": "shop", "CLUSTER_DOMAIN": "local", "KEEPS_NOTHING": "0", **more}
+        environment = {
+            "POD_NAMESPACE": "ns",
+            "SERVICE": "shop",
+            "CLUSTER_DOMAIN": "local",
+            "KEEPS_NOTHING": "0",
+            **more,
+        }
         return subprocess.Popen(
             ["sh", str(self.script), flavour],
             env={"PATH": f"{self.bin}:{os.environ['PATH']}", "POD_NAME": name, "POD_UID": pod, **environment},
@@ -191,7 +199,7 @@ def test_who_was_primary_before_its_copy_is_another_server_after_that(place: Pla
 def test_donors_are_asked_until_one_gives(place: Place) -> None:
     place.givers()
     started = place.start(name="shop-1")
-    waited_for(lambda: (place.root / "slept").exists())
+    waited_for((place.root / "slept").exists)
     place.givers("shop-2")
     _said, complained = started.communicate(timeout=60)
     assert (started.returncode, complained) == (0, complained)
@@ -200,7 +208,9 @@ def test_donors_are_asked_until_one_gives(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("epoch", "primary"), [("1", "shop-0"), ("0", "shop-1")])
-def test_a_primary_whose_data_is_gone_makes_no_new_one_and_takes_no_copy(place: Place, epoch: str, primary: str) -> None:
+def test_a_primary_whose_data_is_gone_makes_no_new_one_and_takes_no_copy(
+    place: Place, epoch: str, primary: str
+) -> None:
     place.record(epoch=epoch, primary=primary)
     place.givers("shop-2")
     rc, said = place.run(name=primary)
@@ -213,7 +223,7 @@ def test_who_has_become_the_primary_meanwhile_takes_no_copy(place: Place) -> Non
     place.record(epoch="1")
     place.givers()
     started = place.start(name="shop-1")
-    waited_for(lambda: (place.root / "asked").exists())
+    waited_for((place.root / "asked").exists)
     place.record(epoch="2", primary="shop-1")
     said, complained = started.communicate(timeout=60)
     assert started.returncode == 1
@@ -262,7 +272,7 @@ def test_half_a_copy_is_thrown_away_and_begun_anew(place: Place) -> None:
     text = 'mkdir "$COPY" "$COPY.taker"; touch "$COPY/mysql.ibd" "$COPY.log"; exec /bin/sleep 60\n'
     (place.etc / "copy_mysql.sh").write_text(text)
     killed = place.start(name="shop-1")
-    waited_for(lambda: (place.home / "cloning.one.log").exists())
+    waited_for((place.home / "cloning.one.log").exists)
     assert sorted(place.there()) == ["cloning.one", "cloning.one.log", "cloning.one.taker"]
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()

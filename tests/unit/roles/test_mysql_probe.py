@@ -20,7 +20,9 @@ DENIED = "ERROR 1045 (28000): Access denied for user 'stateful_health'@'localhos
 ROW = "*************************** 1. row ***************************\n"
 
 
-def answer(read_only: str, receiver: str = "", applier: str = "Yes", lag: str = "0", names: str = "Replica Source") -> str:
+def answer(
+    read_only: str, receiver: str = "", applier: str = "Yes", lag: str = "0", names: str = "Replica Source"
+) -> str:
     """As both servers' clients write it."""
     said = f"{ROW}read_only: {read_only}\n"
     if receiver:
@@ -37,7 +39,7 @@ def answer(read_only: str, receiver: str = "", applier: str = "Yes", lag: str = 
 def asked(tmp_path: pathlib.Path, said: str, ended: int = 0) -> tuple[int, str]:
     (tmp_path / "said").write_text(said)
     client = tmp_path / "client"
-    client.write_text(f'#!/bin/sh\ncat {tmp_path}/said >&{"12"[ended > 0]}\nexit {ended}\n')
+    client.write_text(f"#!/bin/sh\ncat {tmp_path}/said >&{'12'[ended > 0]}\nexit {ended}\n")
     client.chmod(0o755)
     done = subprocess.run(
         ["sh", str(SCRIPT), "client", "30"],

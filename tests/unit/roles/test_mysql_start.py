@@ -16,7 +16,9 @@ import pytest
 SCRIPT = pathlib.Path(__file__).parents[3] / "roles" / "mysql" / "files" / "start.sh"
 
 
-def started(root: pathlib.Path, flavour: str, epoch: str = "4", primary: str = "shop-12") -> tuple[list[str], list[str]]:
+def started(
+    root: pathlib.Path, flavour: str, epoch: str = "4", primary: str = "shop-12"
+) -> tuple[list[str], list[str]]:
     (root / "record").mkdir()
     (root / "mysqld").mkdir()
     (root / "record" / "epoch").write_text(epoch)
@@ -27,7 +29,9 @@ def started(root: pathlib.Path, flavour: str, epoch: str = "4", primary: str = "
         program.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
         program.chmod(0o755)
     script = root / "start.sh"
-    script.write_text(SCRIPT.read_text(encoding="utf-8").replace("/run/", f"{root}/").replace("/var/lib/mysql/data", str(root)))
+    script.write_text(
+        SCRIPT.read_text(encoding="utf-8").replace("/run/", f"{root}/").replace("/var/lib/mysql/data", str(root))
+    )
     done = subprocess.run(
         ["sh", str(script), flavour],
         check=True,

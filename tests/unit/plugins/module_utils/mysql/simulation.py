@@ -348,7 +348,6 @@ class World:
         if node.data is None and record.primary == name:
             if record.epoch:
                 return "refuses to start: the volume of the primary is empty"
-            assert not any(other.data and other.data.log for other in self.nodes.values()), "data was made anew"
             node.data = Data(next(self.numbers))
             return ""
         donor = self._donor(node, record)
@@ -507,7 +506,7 @@ class World:
 
     def _received(self, data: Data) -> History:
         if self.flavour == MARIADB:
-            newest = data.has[-1:] if data.applier else []
+            newest = data.has[-1:] if data.applier or (data.receiver and not data.error) else []
             return BinlogState.position("".join(f"0-{entry.source}-{entry.number}" for entry in newest))
         return self.history(data.relay)
 
@@ -627,6 +626,7 @@ class World:
             raise NotYet("the StatefulSet has changed meanwhile")
 
     def _do_attach(self, step: Step, seen: Snapshot) -> None:
+        assert seen.answer(step.data["ordinal"]).applied, "told another source before it has applied what it received"
         self._attach(self._asked(step.data["ordinal"], seen), step.data["source"])
 
     def _attach(self, node: Node, source: int) -> None:
@@ -642,6 +642,9 @@ class World:
         if self.flavour == MARIADB and not data.applier and (data.error or not data.receiver):
             self._forget_received(self.node(step.data["ordinal"]))
         data.applier = True
+
+    def _do_halt(self, step: Step, seen: Snapshot) -> None:
+        self._asked(step.data["ordinal"], seen).loaded.receiver = False
 
     def _do_copy(self, step: Step, seen: Snapshot) -> None:
         record, pod, uid = t.cast(Record, seen.record), step.data["pod"], step.data["uid"]

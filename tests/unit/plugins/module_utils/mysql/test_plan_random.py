@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import re
 import typing as t
@@ -25,7 +26,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import COPY
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import Wish as Switchover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import plan_switchover
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.mysql.simulation import TARGET, Node, World
 
 # A failing case is told by its events; STATEFUL_KUBE_SHRINK=1 makes it smaller.
@@ -68,13 +69,20 @@ class Run:
         seen = self.world.observe()
         found = self.plan(seen)
         if isinstance(found, Plan) and found.steps and found.steps[0].change:
-            step = found.steps[0]
             with contextlib.suppress(NotYet):
-                self.world.apply(step, seen)
+                self.act(found.steps, seen)
+        return found
+
+    def act(self, steps: t.Sequence[Step], seen: Snapshot) -> None:
+        """The first one, or the first batch."""
+        first = steps[0]
+        for step in itertools.takewhile(
+            lambda each: each is first or (each.batch and each.batch == first.batch), steps
+        ):
+            self.world.apply(step, seen)
             if step.action == COPY:
                 left = tuple(pod for pod in self.desired.copies if pod != step.data["pod"])
                 self.desired = dataclasses.replace(self.desired, copies=left)
-        return found
 
 
 EVENTS = (
