@@ -75,8 +75,8 @@ unit: setup ## Unit and property tests (ARGS="-k planner" to choose)
 	@$(CHECK) pytest tests/unit $(ARGS)
 
 .PHONY: simulate
-simulate: setup ## 10,000 histories of a replica set against its planner (HISTORIES=n for another number)
-	@STATEFUL_KUBE_HISTORIES=$(or $(HISTORIES),10000) $(CHECK) pytest tests/unit/plugins/module_utils/mongodb/test_plan_random.py -k whatever_happens $(ARGS)
+simulate: setup ## 10,000 histories of MongoDB and MySQL each against their planners (HISTORIES=n for another number)
+	@STATEFUL_KUBE_HISTORIES=$(or $(HISTORIES),10000) $(CHECK) pytest tests/unit/plugins/module_utils/mongodb/test_plan_random.py tests/unit/plugins/module_utils/mysql/test_plan_random.py -k whatever_happens $(ARGS)
 
 lab-check: setup ## The lab's own tests, and those of the virtual machines
 	@$(CHECK) pytest -o pythonpath="tests/lab tests/vm" tests/lab/tests tests/vm/tests $(ARGS)

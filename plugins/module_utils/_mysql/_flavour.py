@@ -176,7 +176,7 @@ class MariaDB(Flavour):
     def received(self, row: t.Mapping[str, t.Any]) -> History:
         # With GTIDs it throws its relay logs away when both threads start anew, and asks its source for all again.
         keeps = (row.get("Slave_IO_Running"), row.get("Slave_SQL_Running")) != ("No", "No")
-        return BinlogState.parse(str(row.get("Gtid_IO_Pos") or "") if keeps else "")
+        return BinlogState.position(str(row.get("Gtid_IO_Pos") or "") if keeps else "")
 
     def attach(self, client: Client, host: str, port: int, credentials: Credentials) -> None:
         self.release(client)

@@ -218,19 +218,26 @@ class BinlogState(History):
     the other that goes beyond it, and nothing is counted. Where the states show nothing it cannot be found out: two
     data directories with the same id that wrote the same numbers have equal states.
 
-    A position (``Gtid_IO_Pos``, ``gtid_slave_pos``) has one entry a domain, and can be read as a state and united with
-    one: entries of other servers that lie in between are missing then. That makes answers no and numbers higher, never
-    the other way round.
+    A position (``Gtid_IO_Pos``, ``gtid_slave_pos``) stands for its transaction and all before it: entries of other
+    servers are not listed. So `position` notes up to which number everything is listed, and nothing is concluded from
+    what is not listed behind that. United with a state, which ends before it, it makes answers no in doubt and counts
+    higher, never the other way round.
     """
 
     _before_text = "up to "
 
-    def __init__(self, last: t.Mapping[tuple[int, int], int]) -> None:
+    def __init__(self, last: t.Mapping[tuple[int, int], int], listed: t.Optional[t.Mapping[int, int]] = None) -> None:
         #: by domain, then by server, the number of the last transaction
         self._domains: dict[int, dict[int, int]] = {}
         for (domain, server), number in sorted(last.items()):
             if number:
                 self._domains.setdefault(domain, {})[server] = number
+        #: by domain, up to which number every server is listed, where that is not to the end
+        self._listed = {
+            domain: listed[domain]
+            for domain, servers in self._domains.items()
+            if listed and listed.get(domain, max(servers.values())) < max(servers.values())
+        }
 
     @classmethod
     def parse(cls, text: str) -> BinlogState:
@@ -247,6 +254,12 @@ class BinlogState(History):
             found[domain, server] = number
         return cls(found)
 
+    @classmethod
+    def position(cls, text: str) -> BinlogState:
+        """All that a position stands for: the transactions that it names and whatever is before them."""
+        last = cls.parse(text)._last()
+        return cls(last, {domain: 0 for domain, _server in last})
+
     @property
     def count(self) -> int:
         return sum(max(servers.values()) for servers in self._domains.values())
@@ -255,24 +268,31 @@ class BinlogState(History):
         return not _of(BinlogState, other).minus(self)
 
     def minus(self, other: History) -> Beyond:
-        theirs = _of(BinlogState, other)._domains
+        there = _of(BinlogState, other)
         beyond: dict[tuple[int, int], int] = {}
         count: t.Optional[int] = 0
         for domain, mine in self._domains.items():
-            fork, known = _fork(mine, theirs.get(domain, {}))
+            fork, known = _fork(self._in(domain), there._in(domain))
             beyond.update({(domain, server): number for server, number in mine.items() if number > fork})
             count = None if count is None or not known else count + max(mine.values()) - fork
         return Beyond(BinlogState(beyond), count)
 
     def union(self, other: History) -> BinlogState:
         """The higher entry of each. Nobody has both of two histories that have parted, so nobody contains this then."""
+        there = _of(BinlogState, other)
         both = self._last()
-        for key, number in _of(BinlogState, other)._last().items():
+        for key, number in there._last().items():
             both[key] = max(number, both.get(key, 0))
-        return BinlogState(both)
+        domains = {*self._domains, *there._domains}
+        listed = {domain: max(self._in(domain).listed, there._in(domain).listed) for domain in domains}
+        return BinlogState(both, listed)
 
     def of_others(self, identity: str) -> BinlogState:
         return BinlogState({key: number for key, number in self._last().items() if str(key[1]) != identity})
+
+    def _in(self, domain: int) -> _Domain:
+        servers = self._domains.get(domain, {})
+        return _Domain(servers, self._listed.get(domain, max(servers.values(), default=0)))
 
     def _last(self) -> dict[tuple[int, int], int]:
         return {(d, server): number for d, servers in self._domains.items() for server, number in servers.items()}
@@ -287,7 +307,7 @@ class BinlogState(History):
         return f"BinlogState({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, BinlogState) and self._domains == other._domains
+        return isinstance(other, BinlogState) and (self._domains, self._listed) == (other._domains, other._listed)
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -321,22 +341,29 @@ class Beyond(Transactions):
         return f"Beyond({str(self)!r}, {self._count})"
 
 
-def _fork(mine: t.Mapping[int, int], theirs: t.Mapping[int, int]) -> tuple[int, bool]:
+class _Domain(t.NamedTuple):
+    """One history in one domain: the last number of each server, of all servers up to the number ``listed``."""
+
+    last: t.Mapping[int, int]
+    listed: int
+
+
+def _fork(mine: _Domain, theirs: _Domain) -> tuple[int, bool]:
     """Up to which number two histories of one domain are the same, at most, and whether that is known."""
-    shared = max((min(number, theirs.get(server, 0)) for server, number in mine.items()), default=0)
+    shared = max((min(number, theirs.last.get(server, 0)) for server, number in mine.last.items()), default=0)
     apart = min((*_missing(mine, theirs), *_missing(theirs, mine)), default=None)
     if apart is None or apart > shared:
         return shared, True
     return apart - 1, False
 
 
-def _missing(these: t.Mapping[int, int], there: t.Mapping[int, int]) -> list[int]:
-    """The entries of the first that are certainly not in the second history."""
+def _missing(these: _Domain, there: _Domain) -> list[int]:
+    """The entries of the first that are certainly not in the second history, as far as all is listed there."""
     return [
         number
-        for server, number in these.items()
-        if number > there.get(server, 0)
-        or (number < there[server] and number in there.values())  # by another server: a history has it once
+        for server, number in these.last.items()
+        if there.last.get(server, 0) < number <= there.listed
+        or (number < there.last.get(server, 0) and number in there.last.values())  # a history has a number once
     ]
 
 

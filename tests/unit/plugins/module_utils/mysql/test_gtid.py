@@ -42,6 +42,7 @@ def test_a_gtid_set_is_the_set_of_its_transactions(one: Numbers, two: Numbers, t
     assert a.count == len(one)
     assert bool(a) == bool(one)
     assert (a == b) == (one == two)
+    assert a.of_others(ONE.upper()) == gtids({number for number in one if number[0] != ONE})
     assert a.minus(b).union(b) == a.union(b)
     assert a.minus(b.union(c)) == a.minus(b).minus(c)
     assert not a.minus(a)
@@ -178,6 +179,9 @@ def test_states_tell_all_where_an_id_belongs_to_one_data_directory(events: Event
         beyond = a.minus(b)
         assert beyond.count == len(missing), (a, b)
         assert str(beyond) == str(state(tuple(missing))), (a, b)
+        others = beyond.of_others("100")
+        assert str(others) == str(state(tuple(entry for entry in missing if entry.server != 100)))
+        assert others.count in (None, sum(1 for entry in missing if entry.server != 100))
 
 
 @settings(max_examples=300, deadline=None)
@@ -242,12 +246,24 @@ def test_states_of_two_servers(mine: str, theirs: str, contains: bool, beyond: s
     assert (str(a.minus(b)), a.minus(b).count) == (beyond, count)
 
 
-def test_a_position_is_never_taken_for_more_than_it_tells() -> None:
-    received = BinlogState.parse("0-100-5").union(BinlogState.parse("0-100-7"))  # and 0-101-6 in between
-    whole = BinlogState.parse("0-100-7,0-101-6")
-    assert not whole.contains(received)
-    assert not received.contains(whole)
-    assert received.contains(BinlogState.parse("0-100-6"))
+def position(log: tuple[Transaction, ...]) -> BinlogState:
+    return BinlogState.position(f"0-{log[-1].server}-{log[-1].number}" if log else "")
+
+
+@settings(deadline=None)
+@given(EVENTS, st.data())
+def test_positions_stand_for_all_before_them(events: Events, data: st.DataObject) -> None:
+    """A server has applied some of what it has received, of which it tells the last."""
+    for one, two in itertools.product(logs_after(events, Servers(4)), repeat=2):
+        applied = one[: data.draw(st.integers(0, len(one)), label="applied")]
+        has = state(applied).union(position(one))
+        assert state(two).contains(position(one)) == (set(one) <= set(two)), (one, two)
+        assert state(two).contains(has) == (set(one) <= set(two)), (has, two)
+        assert state(applied).contains(position(one)) == (applied == one), has
+        assert set(two) <= set(one) or not has.contains(state(two)), (has, two)
+        assert not set(two) <= set(applied) or has.contains(state(two)), (has, two)
+        assert has != state(one) or has.minus(state(two)).count == len(set(one) - set(two))
+        assert applied != one or has == state(one)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,338 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Single histories of replicated MySQL that could lose something, told step by step. The simulation asserts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import Wish as Failover
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import FLAVOURS, MARIADB, MYSQL
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import Wish as Switchover
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
+from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.mysql.simulation import World
+from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.mysql.test_plan_random import (
+    Found,
+    Run,
+    assert_as_declared,
+    converge,
+    formed,
+    primary_of,
+)
+
+
+def goes_on(run: Run, turns: int = 12) -> Found:
+    """Some looks, as time goes by. Nothing heals."""
+    found: Found = Plan()
+    for _turn in range(turns):
+        found = run.turn()
+        if isinstance(found, Refusal) or not found.steps:
+            return found
+        run.world.tick()
+    return found
+
+
+def only_reaches(world: World, receiver: int) -> None:
+    """What is written next is received by this replica alone."""
+    for ordinal in world.nodes:
+        if ordinal not in (0, receiver):
+            world.cut.add(frozenset({0, ordinal}))
+
+
+def refused(found: Found, words: str) -> bool:
+    return isinstance(found, Refusal) and words in found.reason
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_failover_keeps_what_any_replica_has(flavour: str) -> None:
+    world = formed(3, flavour, semi_sync=True)
+    world.node(2).lagging = True
+    only_reaches(world, 2)
+    world.write()
+    world.replicate()
+    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    world.lose_node(0)
+    run = Run(world, Desired(3), Failover())
+    goes_on(run)
+    assert primary_of(world).ordinal == 2
+    world.fence_node(0)
+    goes_on(run)
+    assert not world.node(2).writable, "it has not applied what it has received"
+    world.node(2).lagging = False
+    goes_on(run)
+    assert world.node(2).writable
+    world.heal()
+    assert converge(world, Run(world, Desired(3))) == Plan()
+    assert_as_declared(world, Desired(3))
+
+
+def test_nobody_writes_before_the_node_of_the_old_primary_is_known_to_be_off() -> None:
+    world = formed(2, MYSQL, semi_sync=False)
+    world.lose_node(0)
+    run = Run(world, Desired(2), Failover())
+    goes_on(run)
+    assert world.node(0).writable, "its clients on that node write on"
+    assert not world.node(1).writable
+    world.fence_node(0)
+    goes_on(run)
+    assert world.node(1).writable
+    world.heal()
+    assert converge(world, Run(world, Desired(2))) == Plan()
+    assert_as_declared(world, Desired(2))
+
+
+def test_what_the_old_primary_alone_has_is_named_and_kept_until_asked() -> None:
+    world = formed(3, MYSQL, semi_sync=False)
+    only_reaches(world, 0)
+    world.write()
+    world.lose_node(0)
+    run = Run(world, Desired(3), Failover())
+    goes_on(run)
+    world.fence_node(0)
+    goes_on(run)
+    assert world.node(1).writable
+    world.write(1)
+    found = converge(world, Run(world, Desired(3)))
+    assert isinstance(found, Refusal)
+    assert found.reason.startswith("shop-0 has 1 transaction (")
+    assert world.transactions[0] in world.node(0).loaded.log
+    world.heal()
+    world.may_copy.add("shop-0")
+    assert converge(world, Run(world, Desired(3, copies=("shop-0",)))) == Plan()
+    assert_as_declared(world, Desired(3))
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_switchover_that_is_killed_anywhere_loses_nothing(flavour: str) -> None:
+    """Killed after each part of the act in turn; clients write on."""
+
+    class Dead(Exception):
+        pass
+
+    for parts in range(40):
+        world = formed(3, flavour, semi_sync=False)
+        left = [parts]
+
+        def part(world: World = world, left: list[int] = left) -> None:
+            world.write()
+            left[0] -= 1
+            if left[0] < 0:
+                raise Dead
+
+        run = Run(world, Desired(3), Switchover("shop-2"))
+        world.between = part
+        killed = False
+        try:
+            goes_on(run, turns=3)
+        except Dead:
+            killed = True
+        world.between = lambda: None
+        assert converge(world, Run(world, Desired(3))) == Plan()
+        assert_as_declared(world, Desired(3))
+        if not killed:
+            break
+    assert parts > 8, "it was never killed in the middle"
+    assert primary_of(world).ordinal == 2
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_what_the_old_primary_alone_has_reaches_nobody_else(flavour: str) -> None:
+    """Its pod is made anew as soon as it is gone, and whoever still replicates from it would take that from it."""
+    world = formed(3, flavour, semi_sync=False)
+    only_reaches(world, 0)
+    world.write()
+    run = Run(world, Desired(3), Failover())
+    world.node(0).reachable = False
+    while not world.node(1).writable:
+        run.turn()
+        world.tick()
+    world.heal()
+    found = converge(world, Run(world, Desired(3)))
+    assert isinstance(found, Refusal)
+    assert "shop-2 has" not in found.reason
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        1,
+        *(
+            pytest.param(
+                turns,
+                marks=pytest.mark.xfail(
+                    strict=True, raises=AssertionError, reason="it refuses when it has done what was left to do"
+                ),
+            )
+            for turns in (2, 3)
+        ),
+    ],
+)
+def test_a_failover_that_was_killed_is_gone_on_with(turns: int) -> None:
+    world = formed(2, MYSQL, semi_sync=False)
+    world.lose_node(0)
+    first = Run(world, Desired(2), Failover())
+    for _turn in range(turns):
+        first.turn()
+    world.fence_node(0)
+    found = goes_on(Run(world, Desired(2), Failover()))
+    assert not isinstance(found, Refusal), found
+    assert world.node(1).writable
+
+
+def test_a_failover_waits_for_a_replica_that_never_restarted() -> None:
+    world = formed(3, MYSQL, semi_sync=True)
+    only_reaches(world, 2)
+    world.write()
+    world.replicate()
+    world.lose_node(2)
+    world.lose_volume(0)
+    found = goes_on(Run(world, Desired(3), Failover()))
+    assert refused(found, "shop-2 does not answer")
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_what_is_acknowledged_while_the_old_primary_ends_is_kept(flavour: str) -> None:
+    world = formed(3, flavour, semi_sync=True)
+    world.restart(2)
+    only_reaches(world, 2)
+    world.node(0).reachable = False
+    run = Run(world, Desired(3), Failover())
+    while primary_of(world).ordinal == 0:
+        run.turn()
+    world.write()
+    world.replicate()
+    assert not world.transactions[0].acknowledged, "they were told to receive nothing more"
+    # Who starts again starts to receive by itself.
+    world.restart(2)
+    world.replicate()
+    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    world.node(2).reachable = False
+    goes_on(run)
+    assert not world.node(1).writable
+    world.node(2).reachable = True
+    goes_on(run)
+    assert primary_of(world).ordinal == 2
+    assert world.node(2).writable
+
+
+def test_a_member_that_left_had_no_transaction_alone() -> None:
+    world = formed(3, MYSQL, semi_sync=True)
+    only_reaches(world, 2)
+    world.write()
+    world.replicate()
+    world.declare(2)
+    goes_on(Run(world, Desired(2)))
+    world.lose_volume(0)
+    goes_on(Run(world, Desired(2), Failover()))
+
+
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="told to receive no more, it forgets what it has")
+def test_what_a_mariadb_has_received_counts_while_it_does_not_apply() -> None:
+    world = formed(3, MARIADB, semi_sync=True)
+    for ordinal in (1, 2):
+        world.restart(ordinal)
+    world.stop_threads(2, receiver=False)
+    only_reaches(world, 2)
+    world.write()
+    world.replicate()
+    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    world.lose_node(0)
+    run = Run(world, Desired(3), Failover())
+    goes_on(run)
+    world.fence_node(0)
+    goes_on(run)
+    assert world.transactions[0] in primary_of(world).loaded.log
+
+
+def test_nobody_takes_over_whose_pod_ends() -> None:
+    world = formed(2, MYSQL, semi_sync=False)
+    world.declare(1)
+    run = Run(world, Desired(1))
+    while world.stateful_set.replicas == 2:
+        run.turn()
+    world.lose_volume(0)
+    Run(world, Desired(1), Failover()).turn()
+    assert primary_of(world).ordinal == 0
+
+
+def test_a_failover_ends_with_the_new_primary() -> None:
+    """Another one is to leave, as the record says: that is for the run that was told so."""
+    world = formed(2, MARIADB, semi_sync=False)
+    world.declare(1)
+    run = Run(world, Desired(1))
+    while world.record and world.record.members == 2:
+        run.turn()
+    world.lose_volume(0)
+    found = goes_on(Run(world, Desired(1), Failover()), turns=40)
+    assert not isinstance(found, Refusal), found
+    assert world.stateful_set.replicas == 2
+
+
+def test_a_replica_that_is_given_up_is_left_out_of_the_choice() -> None:
+    world = formed(3, MYSQL, semi_sync=False)
+    only_reaches(world, 0)
+    world.write()
+    world.node(0).reachable = False
+    goes_on(Run(world, Desired(3), Failover()))
+    world.node(0).reachable = True
+    world.write()
+    world.tick()
+    assert world.node(1).writable
+    assert world.transactions[1] in world.node(2).loaded.log
+    world.lose_volume(1)
+    found = goes_on(Run(world, Desired(3), Failover()))
+    assert refused(found, "histories have parted")
+    goes_on(Run(world, Desired(3), Failover(without=("shop-0",))))
+    assert primary_of(world).ordinal == 2
+
+
+def test_a_run_that_was_frozen_in_the_middle_of_a_switchover_finds_out() -> None:
+    """Meanwhile its lock went to another run, which let the old primary write again."""
+    world = formed(2, MYSQL, semi_sync=False)
+
+    def frozen() -> None:
+        if world.node(0).loaded.own is None and world.node(0).running:
+            world.between = lambda: None
+            goes_on(Run(world, Desired(2)), turns=3)
+            world.write()
+
+    world.between = frozen
+    goes_on(Run(world, Desired(2), Switchover("shop-1")), turns=2)
+    assert world.transactions, "nobody wrote meanwhile"
+
+
+def test_a_replica_that_somebody_lets_write_is_fenced() -> None:
+    world = formed(2, MYSQL, semi_sync=False)
+    world.node(1).read_only = False
+    Run(world, Desired(2)).turn()
+    world.write()
+    assert world.transactions, "the primary takes none"
+    assert not world.node(1).writable
+
+
+def test_a_primary_is_known_by_its_own_data_too() -> None:
+    """Else it would not take writes after its next start."""
+    world = formed(1, MYSQL, semi_sync=False)
+    world.node(0).loaded.own = None
+    assert converge(world, Run(world, Desired(1))) == Plan()
+    world.restart(0)
+    assert world.node(0).writable
+
+
+def test_nothing_is_begun_anew_while_anybody_has_data() -> None:
+    """Record and StatefulSet were deleted, and the volume of the first pod is another one."""
+    world = formed(3, MYSQL, semi_sync=False)
+    world.write()
+    world.replicate()
+    world.record = None
+    world.stateful_set = dataclasses.replace(world.stateful_set, recorded=None)
+    world.lose_volume(0)
+    for ordinal in (1, 2):
+        world.kill(ordinal)
+    found = converge(world, Run(world, Desired(3)))
+    assert refused(found, "shop-0 is to take writes, and shop-1, shop-2 has transactions that it lacks")
