@@ -18,7 +18,7 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import halt, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Kind, Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import DISMISS, RECORD
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import APPLY, DISMISS, RECORD
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import as_it_is
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
@@ -33,6 +33,14 @@ class Wish:
     lag_limit: float = 10.0
     #: the pod that was primary when the operation began
     away_from: str = ""
+
+
+def given_up(target: Target, seen: Snapshot) -> str:
+    """Whose place is to be taken: an earlier run may have recorded a successor who takes no writes yet."""
+    if seen.record is None:
+        return ""
+    view = View(target, as_it_is(seen, 0.0), seen)
+    return seen.record.primary if view.promoted or not seen.record.dismissed else seen.record.dismissed
 
 
 def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, Refusal]:
@@ -61,6 +69,11 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
         return chosen
     # Whoever has most is known once nobody gets more.
     still = [ordinal for ordinal in view.replicas if view.receives(ordinal)]
+    idle = _idle(view, [ordinal for ordinal in still if target.pod(ordinal) not in wish.without])
+    if isinstance(idle, Refusal):
+        return idle
+    if idle:
+        return Plan(tuple(idle))
     old, new = seen.record.primary, target.pod(chosen)
     data = {
         "epoch": seen.record.epoch + 1,
@@ -134,6 +147,23 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
             (f"name {view.target.pod(best)}, or leave to out",),
         )
     return named if named is not None else best
+
+
+def _idle(view: View, receiving: t.Sequence[int]) -> t.Union[Refusal, list[Step]]:
+    """Who receives and does not apply: a MariaDB of which both have stopped forgets what it has received."""
+    steps = []
+    for ordinal in receiving:
+        name, source = view.target.pod(ordinal), view.seen.answer(ordinal).source
+        if source is None or source.applier == "Yes":
+            continue
+        if source.error:
+            return Refusal(
+                f"{name} does not apply what it has received, and may have it alone. Nothing was changed.",
+                (*view.evidence(), f"its error is: {source.error}"),
+                ("mend that, and let it go on", f"go on without it, and lose what only it has: without={name}"),
+            )
+        steps.append(Step(APPLY, name, f"let {name} apply what it has received", data={"ordinal": ordinal}))
+    return steps
 
 
 def _has_all(view: View, one: int, other: int) -> bool:

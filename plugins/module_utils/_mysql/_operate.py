@@ -15,7 +15,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._act import a
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired, Target
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._facts import facts
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import Wish as Failover
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import plan_failover
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import given_up, plan_failover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import plan, waiting_for
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Snapshot
@@ -93,7 +93,7 @@ class FailingOver(_Asking):
     def observe(self) -> Snapshot:
         seen = super().observe()
         if not self._wish.away_from and seen.record:
-            self._wish = dataclasses.replace(self._wish, away_from=seen.record.primary)
+            self._wish = dataclasses.replace(self._wish, away_from=given_up(self._target, seen))
         return seen
 
     def plan(self, observed: Snapshot) -> t.Union[Plan, Refusal]:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import Wish as Failover
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import plan_failover
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import given_up, plan_failover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import FLAVOURS, Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import COPY
@@ -56,7 +56,10 @@ class Run:
 
     def plan(self, seen: Snapshot) -> Found:
         if self.wish is not None and not self.wish.away_from and seen.record:
-            self.wish = dataclasses.replace(self.wish, away_from=seen.record.primary)
+            failing = isinstance(self.wish, Failover)
+            self.wish = dataclasses.replace(
+                self.wish, away_from=given_up(TARGET, seen) if failing else seen.record.primary
+            )
         if isinstance(self.wish, Switchover):
             return plan_switchover(TARGET, self.wish, seen)
         if isinstance(self.wish, Failover):
