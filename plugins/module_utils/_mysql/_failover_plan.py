@@ -36,11 +36,12 @@ class Wish:
 
 
 def given_up(target: Target, seen: Snapshot) -> str:
-    """Whose place is to be taken: an earlier run may have recorded a successor who takes no writes yet."""
+    """Whose place is to be taken: an earlier run may have recorded a successor who answers, and takes no writes yet."""
     if seen.record is None:
         return ""
     view = View(target, as_it_is(seen, 0.0), seen)
-    return seen.record.primary if view.promoted or not seen.record.dismissed else seen.record.dismissed
+    begun = view.primary_answer.serves and not view.promoted and seen.record.dismissed
+    return seen.record.dismissed if begun else seen.record.primary
 
 
 def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, Refusal]:
@@ -60,6 +61,9 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
         return plan(target, view.desired, seen)
     if view.primary_answer.serves and not view.promoted:
         # An earlier run has got so far.
+        return plan(target, view.desired, seen)
+    if view.pending:
+        # The one before this one may write still: that comes first.
         return plan(target, view.desired, seen)
     refusal = _still_there(view)
     if refusal:

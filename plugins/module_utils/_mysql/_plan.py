@@ -253,12 +253,9 @@ class _Planner:
 
     def _dismiss(self) -> list[Step]:
         record = self.view.record
-        if not record.dismissed:
+        if not self.view.pending:
             return []
-        ordinal = self.target.ordinal(record.dismissed)
-        pod = self.seen.pods.get(ordinal) if ordinal is not None else None
-        if record.dismissed_uid and (pod is None or pod.uid != record.dismissed_uid):
-            return []
+        pod = self.seen.pods.get(t.cast(int, self.target.ordinal(record.dismissed)))
         if record.dismissed_uid and pod and pod.deleting:
             return [
                 self.view.wait(

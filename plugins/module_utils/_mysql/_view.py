@@ -128,6 +128,16 @@ class View:
             return f"{name} stopped replicating: {source.error}"
         return ""
 
+    @property
+    def pending(self) -> bool:
+        """Whether a primary that was given up is yet to be seen gone."""
+        record = self.record
+        ordinal = self.target.ordinal(record.dismissed) if record.dismissed else None
+        if ordinal is None:
+            return False
+        pod = self.seen.pods.get(ordinal)
+        return not record.dismissed_uid or (pod is not None and pod.uid == record.dismissed_uid)
+
     def may_hold_data(self, ordinal: int) -> bool:
         """Of one that does not answer nobody knows: it may have acknowledged something, and have it alone."""
         return ordinal in self.seen.pods or bool(self.seen.claims.get(ordinal))

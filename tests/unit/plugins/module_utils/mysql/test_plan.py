@@ -446,3 +446,18 @@ def test_a_failover_that_was_killed_after_its_record_goes_on() -> None:
 def test_a_replica_that_leaves_follows_as_long_as_it_is_there() -> None:
     seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: replica(2, of=None)})
     assert "attach shop-2" in actions(plan_for(seen, Desired(2)))
+
+
+def test_a_successor_that_is_lost_too_is_replaced_once_the_one_before_is_gone() -> None:
+    seen = recorded(
+        dataclasses.replace(LOST, answers={0: SILENT, 1: SILENT, 2: halted(2)}),
+        primary="shop-1",
+        epoch=2,
+        dismissed="shop-0",
+    )
+    wish = Failover(without=("shop-0",), away_from="shop-1")
+    assert first(plan_failover(TARGET, wish, seen)) == "dismiss shop-0"
+    gone = recorded(with_pod(seen, 0, uid="uid-of-the-next"), dismissed_uid="uid-0")
+    found = plan_failover(TARGET, wish, gone)
+    assert isinstance(found, Plan)
+    assert (found.steps[0].data["primary"], found.steps[0].data["dismissed"]) == ("shop-2", "shop-1")
