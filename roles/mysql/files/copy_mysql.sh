@@ -31,9 +31,9 @@ SETTINGS
 ) || fail "$DONOR gives no copy: $(printf %s "$said" | sed -n '$p')"
 if [ -z "$DONOR_IS_PRIMARY" ]; then
     case $said in
-    *'Replica_IO_Running: Yes'*'Replica_SQL_Running: Yes'*) ;;
-    *'Replica_IO_Running: Connecting'*'Replica_SQL_Running: Yes'*) ;;
-    *) fail "$DONOR gives no copy: it is neither the primary nor a replica that replicates." ;;
+    *"Source_Host: $PRIMARY."*'Replica_IO_Running: Yes'*'Replica_SQL_Running: Yes'*) ;;
+    *"Source_Host: $PRIMARY."*'Replica_IO_Running: Connecting'*'Replica_SQL_Running: Yes'*) ;;
+    *) fail "$DONOR gives no copy: it is neither the primary nor a replica that replicates from it." ;;
     esac
 fi
 

@@ -70,8 +70,8 @@ facts=$(sql --skip-column-names --execute='SELECT VERSION(), @@GLOBAL.gtid_binlo
     refuse "its server takes no connection ($(echo "$facts" | tail -n 1))"
 if [ "$primary" != "$POD_NAME" ]; then
     case $(sql --execute='SHOW SLAVE STATUS\G' 2>&1) in
-    *Slave_IO_Running:\ Yes*Slave_SQL_Running:\ Yes*) ;;
-    *) refuse "it is not the recorded primary, and its replication does not run" ;;
+    *Master_Host:\ "$primary".*Slave_IO_Running:\ Yes*Slave_SQL_Running:\ Yes*) ;;
+    *) refuse "it is not the recorded primary, and does not replicate from it" ;;
     esac
 fi
 version=$(echo "$facts" | cut -f 1) state=$(echo "$facts" | cut -f 2)

@@ -157,6 +157,8 @@ quote() {
 
 # Replicas first, the newest of them before the others: the primary has enough to do.
 donors() {
+    # A replica may lack what this one lacked, which is why it is to take a copy.
+    [ -z "$token" ] || echo "$primary"
     ordinal=$members
     while [ "$ordinal" -gt 0 ]; do
         ordinal=$((ordinal - 1))
@@ -169,13 +171,14 @@ donors() {
 }
 
 copy_one() {
-    export DONOR DONOR_HOST DONOR_IS_PRIMARY COPY
+    export DONOR DONOR_HOST DONOR_IS_PRIMARY PRIMARY COPY
     COPY=$home/cloning.$POD_UID
     new=$COPY
     echo "The data is copied from another pod of the set."
     until
         for DONOR in $(donors); do
             DONOR_HOST=$DONOR.$SERVICE.$POD_NAMESPACE.svc.$CLUSTER_DOMAIN
+            PRIMARY=$primary
             DONOR_IS_PRIMARY=
             [ "$DONOR" != "$primary" ] || DONOR_IS_PRIMARY=1
             discard

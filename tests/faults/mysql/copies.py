@@ -32,9 +32,7 @@ def cut_off(trial: Trial, application: Servers, proxy: Proxy, flavour: str) -> N
         _break_off(trial, application, flavour)
         run.wait(RUN_MAY_TAKE).expect_success("The run whose copy broke off")
         writer.wait_for(20, 60)
-    rows = {
-        str(application.ask(ordinal, "CHECKSUM TABLE faults.filler", seconds=60)[0]["Checksum"]) for ordinal in range(2)
-    }
+    rows = {str(application.ask(ordinal, "CHECKSUM TABLE faults.filler")[0]["Checksum"]) for ordinal in range(2)}
     check(len(rows) == 1, "The copy does not have the same rows.")
     trial.note(f"{flavour}: the copy broke off, was begun anew, and is whole")
 

@@ -34,6 +34,7 @@ NAME = "shop"
 MYSQL, MARIADB = "mysql", "mariadb"
 # Seconds. A write that is not acknowledged in this time counts as a gap, and the next one is tried.
 WRITE_TIMEOUT = 4.0
+GREETING = 20.0
 Problem = (NoAnswer, SqlError, Failure, OSError)
 
 
@@ -117,8 +118,11 @@ class Servers(Application):
             found = []
             for ordinal in range(max(self.members, self._last + 1)):
                 with contextlib.suppress(*Problem):
-                    if not int(self.ask(ordinal, "SELECT @@GLOBAL.read_only AS found")[0]["found"]):
-                        found.append(ordinal)
+                    session = Session(*self._reached(ordinal))
+                    try:
+                        found += [ordinal] if session.takes_writes() else []
+                    finally:
+                        session.close()
             if len(found) > 1:
                 raise Failed(f"{' and '.join(map(pod_of, found))} take writes at the same time.")
             return tuple(found)
@@ -128,24 +132,16 @@ class Servers(Application):
     def checksums(self) -> set[str]:
         """Of all rows, once for each different one."""
         return {
-            str(self.ask(ordinal, "CHECKSUM TABLE faults.numbers", seconds=60)[0]["Checksum"])
-            for ordinal in range(self.members)
+            str(self.ask(ordinal, "CHECKSUM TABLE faults.numbers")[0]["Checksum"]) for ordinal in range(self.members)
         }
 
-    def ask(self, ordinal: int, statement: str, seconds: float = 10.0) -> list[dict[str, t.Any]]:
+    def ask(self, ordinal: int, statement: str, seconds: float = 60.0) -> list[dict[str, t.Any]]:
+        """What a server answers. A machine that is busy may be late with a greeting, so that is waited for."""
         tunnel, client = self._reached(ordinal)
         with tunnel:
             try:
+                until(lambda: client.rows("SELECT 1"), GREETING, f"{pod_of(ordinal)} takes no connection.", Problem)
                 return client.rows(statement, seconds=seconds)
-            finally:
-                client.close()
-
-    def run(self, ordinal: int, *statements: str) -> None:
-        """In one session."""
-        tunnel, client = self._reached(ordinal)
-        with tunnel:
-            try:
-                client.run(*statements)
             finally:
                 client.close()
 
