@@ -211,8 +211,10 @@ class World:
     def stop_threads(self, ordinal: int, receiver: bool) -> None:
         """Somebody stops one that replicates."""
         node = self.node(ordinal)
-        if node.running:
-            node.loaded.receiver, node.loaded.applier = not receiver and node.loaded.receiver, receiver
+        if node.running and receiver:
+            node.loaded.receiver = False
+        elif node.running:
+            node.loaded.applier = False
 
     def crash(self, ordinal: int) -> None:
         self._stop(self.node(ordinal))
@@ -369,7 +371,7 @@ class World:
 
     def _donor(self, node: Node, record: Record) -> t.Optional[Data]:
         primary = t.cast(int, TARGET.ordinal(record.primary))
-        others = sorted((o for o in self.nodes if o not in (node.ordinal, primary)), reverse=True)
+        others = sorted((o for o in range(record.members) if o not in (node.ordinal, primary)), reverse=True)
         for ordinal in (*others, primary):
             donor = self.nodes.get(ordinal)
             if (

@@ -321,3 +321,15 @@ def test_nothing_is_begun_anew_while_anybody_has_data() -> None:
         world.kill(ordinal)
     found = converge(world, Run(world, Desired(3)))
     assert refused(found, "shop-0 is to take writes, and shop-1, shop-2 has transactions that it lacks")
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_what_was_received_is_applied_before_a_replica_is_told_its_source_anew(flavour: str) -> None:
+    world = formed(2, flavour, semi_sync=True)
+    world.stop_threads(1, receiver=False)
+    world.write()
+    world.replicate()
+    assert world.node(1).loaded.relay == world.transactions
+    world.cut.add(frozenset({0, 1}))
+    goes_on(Run(world, Desired(2)))
+    assert world.node(1).loaded.log == world.transactions
