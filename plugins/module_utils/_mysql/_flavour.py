@@ -32,8 +32,10 @@ class Flavour(abc.ABC):
     look: str
     #: asks for all that has been executed, in a form that can be waited for elsewhere
     position: str
-    #: variable that says whether commits wait for a replica
+    #: variable of a replica that acknowledges, which says that commits are to wait for replicas
     semi_sync: str
+    #: variable of the primary that has them wait
+    waits: str
     start_applying: str
     stop_receiving: str
 
@@ -73,6 +75,18 @@ class Flavour(abc.ABC):
     def wait_for(self, client: Client, position: str, seconds: int) -> bool:
         """Whether it has applied all of that within these seconds."""
 
+    def let_wait(self, client: Client, wait: bool) -> None:
+        """Let commits wait for a replica, where that is declared: on the primary, and on nobody else.
+
+        What a replica applies would wait for replicas of its own.
+        """
+        if self.is_semi_sync(client):
+            client.run(f"SET GLOBAL {self.waits} = {int(wait)}")
+
+    def is_semi_sync(self, client: Client) -> bool:
+        rows = client.rows("SHOW GLOBAL VARIABLES LIKE %s", self.semi_sync)
+        return bool(rows) and str(rows[0]["Value"]).upper() == "ON"
+
     def note_own(self, client: Client, pod: str, epoch: int) -> None:
         client.run("SET SESSION sql_log_bin = 0")
         try:
@@ -104,7 +118,8 @@ class MySQL(Flavour):
         "@@GLOBAL.gtid_executed AS executed, @@GLOBAL.gtid_purged AS purged"
     )
     position = "SELECT @@GLOBAL.gtid_executed AS position"
-    semi_sync = "rpl_semi_sync_source_enabled"
+    semi_sync = "rpl_semi_sync_replica_enabled"
+    waits = "rpl_semi_sync_source_enabled"
     start_applying = "START REPLICA SQL_THREAD"
     stop_receiving = "STOP REPLICA IO_THREAD"
 
@@ -119,6 +134,7 @@ class MySQL(Flavour):
 
     def attach(self, client: Client, host: str, port: int, credentials: Credentials) -> None:
         client.run("STOP REPLICA")
+        self.let_wait(client, False)
         client.rows(
             "CHANGE REPLICATION SOURCE TO SOURCE_HOST = %s, SOURCE_PORT = %s, SOURCE_USER = %s, SOURCE_PASSWORD = %s, "
             f"SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 1, SOURCE_CONNECT_RETRY = {CONNECT_RETRY}, "
@@ -138,6 +154,7 @@ class MySQL(Flavour):
         # Not even root may write the row before.
         client.run("SET GLOBAL super_read_only = 0")
         self.note_own(client, pod, epoch)
+        self.let_wait(client, True)
         client.run("SET GLOBAL read_only = 0")
 
     def fence(self, client: Client) -> None:
@@ -163,7 +180,8 @@ class MariaDB(Flavour):
         "@@GLOBAL.gtid_binlog_state AS executed"
     )
     position = "SELECT @@GLOBAL.gtid_binlog_pos AS position"
-    semi_sync = "rpl_semi_sync_master_enabled"
+    semi_sync = "rpl_semi_sync_slave_enabled"
+    waits = "rpl_semi_sync_master_enabled"
     start_applying = "START SLAVE SQL_THREAD"
     stop_receiving = "STOP SLAVE IO_THREAD"
 
@@ -180,6 +198,7 @@ class MariaDB(Flavour):
 
     def attach(self, client: Client, host: str, port: int, credentials: Credentials) -> None:
         self.release(client)
+        self.let_wait(client, False)
         # One that was primary has written what no replica position knows of. All of it is in its binary log.
         client.run("STOP SLAVE", "SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos")
         client.rows(
@@ -199,6 +218,7 @@ class MariaDB(Flavour):
     def let_write(self, client: Client, pod: str, epoch: int) -> None:
         self.release(client)
         self.note_own(client, pod, epoch)
+        self.let_wait(client, True)
         client.run("SET GLOBAL read_only = 0")
 
     def fence(self, client: Client) -> None:

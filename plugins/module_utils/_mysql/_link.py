@@ -65,7 +65,6 @@ class Link:
         # The replica status first: what was received by then is executed a moment later, and never the other way round.
         rows = client.rows("SHOW REPLICA STATUS")
         own = self._own()
-        semi_sync = client.rows("SHOW GLOBAL VARIABLES LIKE %s", flavour.semi_sync)
         said = client.rows(flavour.look)[0]
         configured = [row for row in rows if flavour.source(row).host]
         return Answer(
@@ -78,7 +77,7 @@ class Link:
             read_only=str(said["read_only"]) != "0",
             own=own,
             source=flavour.source(configured[0]) if configured else None,
-            semi_sync=bool(semi_sync) and str(semi_sync[0]["Value"]).upper() == "ON",
+            semi_sync=flavour.is_semi_sync(client),
         )
 
     def _own(self) -> t.Optional[tuple[str, int]]:

@@ -9,10 +9,14 @@
 # shellcheck shell=sh
 set -eu
 case $1 in
-mariadb) server=mariadbd writable='read_only = 0' ;;
+mariadb) server=mariadbd writable='read_only = 0' waits='rpl_semi_sync_master_enabled = 1' ;;
 # Said first, or it is put back once the server is up.
-*) server=mysqld writable='super_read_only = 0, read_only = 0' ;;
+*) server=mysqld writable='super_read_only = 0, read_only = 0' waits='rpl_semi_sync_source_enabled = 1' ;;
 esac
+# Only a primary waits for its replicas: what a replica applies would wait for replicas of its own.
+if grep -q '^rpl_semi_sync' /etc/stateful/my.cnf; then
+    writable="$waits, GLOBAL $writable"
+fi
 statements=/run/mysqld/start.sql
 epoch=$(cat /run/record/epoch)
 primary=$(cat /run/record/primary)

@@ -382,7 +382,7 @@ class World:
             ):
                 continue
             data = donor.loaded
-            if ordinal == primary or (data.source is not None and data.receiver and data.applier and not data.error):
+            if ordinal == primary or (data.source == primary and data.receiver and data.applier and not data.error):
                 return data
         return None
 
