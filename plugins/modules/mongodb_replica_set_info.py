@@ -93,7 +93,8 @@ state:
     backup:
       description:
         - What is known in the cluster of backups of this set.
-        - C(full) and C(oplog) are the newest that M(stateful.kube.mongodb_backup) noted on the StatefulSet, with
+        - C(full) and C(oplog) are the newest that M(stateful.kube.mongodb_backup), and C(snapshot) the newest that
+          M(stateful.kube.mongodb_snapshot) noted on the StatefulSet, with
           C(backup), C(where) (HOST:FOLDER), C(until) (the time that it reaches to), C(age_seconds) since then,
           C(bytes) and C(verified), or null.
         - C(schedules) are the CronJobs with the label C(stateful.kube/backup-of), each with C(name), C(schedule),

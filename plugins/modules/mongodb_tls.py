@@ -16,7 +16,8 @@ description:
     their C(tlsMode) step by step while they run, and has them load a certificate that was renewed. Nothing is
     restarted.
   - The certificate is issued by an authority that is made once and kept in the Secret NAME-ca, or is taken from
-    O(secret). One of our own is renewed when less than a third of its life is left.
+    O(secret), or is asked of cert-manager for O(issuer). One of our own is renewed when less than a third of its life
+    is left.
   - Another authority is first added to those that every member trusts, then the certificate changes, and then the
     former authority goes.
   - A set that runs without TLS begins with C(allowTLS), for which its pods are replaced once, by
@@ -51,12 +52,35 @@ options:
         clients.
     type: str
     default: ""
+  issuer:
+    description:
+      - Whom cert-manager is to have the certificate from. The Certificate C(NAME-issued) is declared, with the names
+        that one of our own would have, and what cert-manager keeps in the Secret of the same name is copied, in this
+        and every later run.
+      - cert-manager renews it at half of O(days), and any run brings what was renewed to the members. The issuer has to
+        tell its authority (C(ca.crt) in the Secret), as those of the kinds CA and Vault do.
+      - The account needs the right to get, create and patch certificates of C(cert-manager.io); where it may list
+        certificaterequests too, a wait tells what those say.
+    type: dict
+    suboptions:
+      name:
+        description: The name of the issuer.
+        type: str
+        required: true
+      kind:
+        description: V(Issuer) for one in the same namespace, V(ClusterIssuer), or a kind of another group.
+        type: str
+        default: Issuer
+      group:
+        description: The API group of that kind.
+        type: str
+        default: cert-manager.io
   days:
-    description: Days that a certificate of our own holds.
+    description: Days that a certificate of our own holds, or that O(issuer) is asked for.
     type: int
     default: 365
   extra_names:
-    description: More names and addresses that a certificate of our own is for.
+    description: More names and addresses that a certificate of our own, or of O(issuer), is for.
     type: list
     elements: str
     default: []
@@ -82,6 +106,16 @@ EXAMPLES = r"""
     name: shop
     namespace: shop
     mode: requireTLS
+
+- name: The same with certificates that cert-manager keeps renewed
+  stateful.kube.mongodb_tls:
+    name: shop
+    namespace: shop
+    mode: requireTLS
+    issuer:
+      name: corporate
+      kind: ClusterIssuer
+    days: 90
 """
 
 RETURN = r"""
@@ -143,6 +177,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._issued import issuer_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._operate import Tls
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import Wish
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
@@ -156,6 +191,14 @@ SPECIFICATION = {
         "mode": {"type": "str", "choices": ["allowTLS", "preferTLS", "requireTLS"], "required": True},
         # The name of a Secret, not its content.
         "secret": {"type": "str", "default": "", "no_log": False},
+        "issuer": {
+            "type": "dict",
+            "options": {
+                "name": {"type": "str", "required": True},
+                "kind": {"type": "str", "default": "Issuer"},
+                "group": {"type": "str", "default": "cert-manager.io"},
+            },
+        },
         "days": {"type": "int", "default": 365},
         "extra_names": {"type": "list", "elements": "str", "default": []},
         "prepare": {"type": "bool", "default": False},
@@ -169,6 +212,12 @@ def run(task: Task) -> dict[str, t.Any]:
     params = task.params
     if not 1 <= params["days"] <= 3650:
         raise Failure(f"days: expected 1 to 3650, found {params['days']}.")
+    issuer = issuer_of(params["issuer"])
+    if issuer and params["secret"]:
+        raise Failure(
+            f"secret and issuer: found the Secret {params['secret']} and {issuer.title}, and a set has its certificate "
+            "from one source. Leave one of them out."
+        )
     wish = Wish(
         params["mode"],
         params["secret"],
@@ -176,6 +225,7 @@ def run(task: Task) -> dict[str, t.Any]:
         tuple(params["extra_names"]),
         params["prepare"],
         params["create_namespace"],
+        issuer,
     )
     with connect(params, task.warn) as cluster:
         target = Target.of(params, cluster.namespace)

@@ -79,10 +79,7 @@ def _initiate(observer: Observer, step: Step, _seen: Snapshot) -> None:
     if step.data["settings"]:
         document["settings"] = dict(step.data["settings"])
     try:
-        # The server itself is the compare-and-set: it takes this once.
-        _link_client(observer, ordinal, login=False).command(
-            "replSetInitiate", document, seconds=_client.CHANGE_TIMEOUT
-        )
+        _initiated(observer, ordinal, document)
     except CommandError as error:
         # The server has no code of its own for a name that does not lead to itself.
         if error.code == _client.INVALID_CONFIG and "maps to this node" in error.message:
@@ -91,6 +88,20 @@ def _initiate(observer: Observer, step: Step, _seen: Snapshot) -> None:
             ) from error
         if error.code != _client.ALREADY_INITIALIZED:
             raise
+
+
+def _initiated(observer: Observer, ordinal: int, document: dict[str, t.Any]) -> None:
+    # The server itself is the compare-and-set: it takes this once.
+    try:
+        _link_client(observer, ordinal, login=False).command(
+            "replSetInitiate", document, seconds=_client.CHANGE_TIMEOUT
+        )
+    except CommandError as error:
+        if error.code != _client.UNAUTHORIZED:
+            raise
+        # Users that are there already, of a set whose files these were, are the end of the localhost exception.
+        client = _link_client(observer, ordinal, login=True)
+        client.command("replSetInitiate", document, seconds=_client.CHANGE_TIMEOUT)
 
 
 def _create_user(observer: Observer, step: Step, seen: Snapshot) -> None:

@@ -51,6 +51,7 @@ ACTIONS = {
     # No driver: a run that has nothing to do gets along without.
     "mongodb_replica_set": (PLAIN, "concurrent http ssl"),
     "mongodb_replica_set_info": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
+    "mongodb_snapshot": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
     "mongodb_switchover": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
     "mongodb_role": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
     "mongodb_root_password": (f"{PLAIN} {PYMONGO}", "asyncio concurrent difflib http ssl"),
@@ -85,6 +86,7 @@ IMPORTED_MODULES = {
     "mongodb_restore": ("", "concurrent ssl"),
     "mongodb_replica_set": ("", "concurrent ssl"),
     "mongodb_replica_set_info": ("", "concurrent ssl"),
+    "mongodb_snapshot": ("", "concurrent ssl"),
     "mongodb_switchover": ("", "concurrent ssl"),
     "mongodb_role": ("", "concurrent ssl"),
     "mongodb_root_password": ("", "concurrent ssl"),

@@ -19,6 +19,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fo
 
 Object = dict[str, t.Any]
 
+SNAPSHOT = "snapshot"
 ANNOTATION = "stateful.kube/mongodb-backup"
 #: on the CronJobs that back up a set: its name
 LABEL = "stateful.kube/backup-of"
@@ -41,12 +42,27 @@ def noted(annotation: str, made: Manifest, where: str) -> str:
     return json.dumps(known, sort_keys=True)
 
 
+def noted_snapshot(annotation: str, set_id: str, facts: t.Mapping[str, t.Any], namespace: str) -> str:
+    """The same with the newest VolumeSnapshot."""
+    known = _parse(annotation)
+    if known.get("set_id") != set_id:
+        known = {"set_id": set_id}
+    known[SNAPSHOT] = {
+        "backup": facts["snapshot"],
+        "where": f"VolumeSnapshots of namespace {namespace}",
+        "until": facts["until"]["time"],
+        "bytes": None,
+        "verified": facts["verified"],
+    }
+    return json.dumps(known, sort_keys=True)
+
+
 def recorded(annotation: str, set_id: str, now: float) -> dict[str, t.Any]:
     """For results: the newest backup of each kind, or null. ``now`` is seconds since the epoch."""
     known = _parse(annotation)
     if not set_id or known.get("set_id") != set_id:
         known = {}
-    return {kind: _aged(known.get(kind), now) for kind in (FULL, OPLOG)}
+    return {kind: _aged(known.get(kind), now) for kind in (FULL, OPLOG, SNAPSHOT)}
 
 
 def _aged(entry: t.Any, now: float) -> t.Optional[dict[str, t.Any]]:

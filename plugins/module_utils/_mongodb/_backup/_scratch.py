@@ -106,7 +106,7 @@ def _at(reading: Reading, database: str, name: str, at: Optime) -> Content:
 def pod(name: str, run: str, namespace: str, owner: Object, live: Object, port: int, size: int) -> dict[str, t.Any]:
     """A mongod that is like a member of the set, as far as that matters here. Pure."""
     spec = live["spec"]
-    container = next((one for one in spec["containers"] if _serves(one, port)), spec["containers"][0])
+    container = serving(live, port)
     security = {
         key: value
         for key, value in (spec.get("securityContext") or {}).items()
@@ -151,15 +151,21 @@ def pod(name: str, run: str, namespace: str, owner: Object, live: Object, port: 
     for key in ("imagePullSecrets", "nodeSelector", "tolerations"):
         if spec.get(key):
             wanted[key] = spec[key]
-    metadata = {**_metadata(name, run, namespace), "ownerReferences": [probe.owned_by(owner)]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": wanted}
+    about = {**metadata(name, run, namespace), "ownerReferences": [probe.owned_by(owner)]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": wanted}
+
+
+def serving(live: Object, port: int) -> t.Any:
+    """The container of mongod."""
+    containers = live["spec"]["containers"]
+    return next((one for one in containers if _serves(one, port)), containers[0])
 
 
 def _serves(container: Object, port: int) -> bool:
     return any(one.get("containerPort") == port for one in container.get("ports") or ())
 
 
-def _metadata(name: str, run: str, namespace: str) -> dict[str, t.Any]:
+def metadata(name: str, run: str, namespace: str) -> dict[str, t.Any]:
     return {"name": name, "namespace": namespace, "labels": probe.labels(APPLICATION, run)}
 
 
@@ -186,9 +192,7 @@ class Scratch:
         size = ROOM * sum(one.bytes for one in wanted.base.collections) + (1 << 30)
         target, port = self._target, self._target.port
         anchor = {"restartPolicy": "Never", "containers": [{"name": "none", "image": "none"}]}
-        owner = self._cluster.create(
-            probe.anchor(_metadata(self._name, self._name, target.namespace), DEADLINE, anchor)
-        )
+        owner = self._cluster.create(probe.anchor(metadata(self._name, self._name, target.namespace), DEADLINE, anchor))
         self._cluster.create(pod(self._name, self._name, target.namespace, owner, live, port, size))
         self._await_running()
         self._initiate()

@@ -15,9 +15,10 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import list_if_allowed
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._secret import encoded, merge
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Client, CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._hello import hello
@@ -35,7 +36,23 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._certi
     read,
     require_cryptography,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import Member, Seen, Source, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._issued import (
+    API_VERSION,
+    KIND,
+    OPTIONAL,
+    REQUEST,
+    certificate,
+    differs,
+    issued_name,
+    waits_for,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import (
+    Issuer,
+    Member,
+    Seen,
+    Source,
+    Wish,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._secrets import (
     MOUNT,
     TRUSTED,
@@ -66,6 +83,8 @@ class Tls(Conversation[Seen]):
         self._secret: t.Optional[Object] = None
         self._authority: t.Optional[Object] = None
         self._given: t.Optional[Content] = None
+        self._certificate: t.Optional[Object] = None
+        self._declared = False
         self._names: tuple[str, ...] = ()
         self._expires: t.Optional[float] = None
 
@@ -108,15 +127,53 @@ class Tls(Conversation[Seen]):
 
     def _source(self, found: Snapshot, content: t.Optional[Content], now: float) -> Source:
         wish, target = self._wish, self._target
-        if not wish.secret:
+        if not wish.secret and not wish.issuer:
             self._authority = self._get(f"{target.name}-ca")
             return own(wish, content, self._authority, self._names, now)
         replicas = found.stateful_set.replicas if found.stateful_set else 1
         hosts = [target.host(ordinal, found).rpartition(":")[0] for ordinal in range(max(1, replicas))]
-        self._given = given(self._get(wish.secret), wish, target, hosts, now)
-        certificate = read(self._given.pair.certificate).fingerprint
-        why = f"Secret {wish.secret} has another one"
-        return Source(fingerprints(self._given.authorities), certificate, why)
+        name, where = wish.secret, ""
+        if wish.issuer:
+            name = issued_name(target.name)
+            asked = self._asked(wish.issuer, self._get(name))
+            if asked:
+                return asked
+            where = f"issuer: the Secret {target.namespace}/{name}, which cert-manager has from {wish.issuer.title},"
+        self._given = given(self._get(name), wish, target, hosts, now, where)
+        shown = read(self._given.pair.certificate).fingerprint
+        return Source(fingerprints(self._given.authorities), shown, f"Secret {name} has another one")
+
+    def _asked(self, issuer: Issuer, secret: t.Optional[Object]) -> t.Optional[Source]:
+        """What is still to come from cert-manager, or None."""
+        target, cluster, name = self._target, self._cluster, issued_name(self._target.name)
+        self._given = None
+        try:
+            found = cluster.get(API_VERSION, KIND, name, target.namespace)
+        except (ApiError, Unreachable):
+            raise
+        except Failure as failure:
+            raise Failure(
+                f"issuer: this cluster serves no kind {KIND} in {API_VERSION}, by which cert-manager is asked for a "
+                f"certificate of {issuer.title}. Install cert-manager, or leave issuer out for an authority of the "
+                "set's own. Nothing was changed."
+            ) from failure
+        self._certificate = found
+        why = differs(certificate(self._wish, target, issuer, self._names), found)
+        if why and self._declared:
+            raise Failure(
+                f"issuer: the Certificate {target.namespace}/{name} is not as it has just been written ({why}): "
+                "somebody else writes it too, a policy of the cluster for example. Let them leave it alone."
+            )
+        if why or found is None:
+            return Source(why_declare=why, awaited="it is yet to be asked")
+        awaited = waits_for(found, ())
+        if awaited:
+            # Asked for only then: their words say more than those of the Certificate.
+            requests = list_if_allowed(cluster, API_VERSION, REQUEST, target.namespace)
+            awaited = waits_for(found, requests or ())
+        elif secret is None:
+            awaited = f"its Secret {name} is not there yet"
+        return Source(awaited=awaited) if awaited else None
 
     def _members(self, found: Snapshot) -> tuple[Member, ...]:
         if self._wish.prepare:
@@ -182,6 +239,8 @@ class Tls(Conversation[Seen]):
             self._create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": target.namespace}})
         elif step.action == planner.AUTHORITY:
             self._make_authority(now)
+        elif step.action == planner.DECLARE:
+            self._declare()
         elif step.action == planner.CREATE:
             content = self._next(step.data["mode"], "", now)
             self._create(document(target, f"{target.name}-tls", content.data(), {TRUSTED: content.trust}))
@@ -220,9 +279,9 @@ class Tls(Conversation[Seen]):
 
     def _next(self, mode: str, authorities: str, now: float) -> Content:
         """The next certificate with these authorities, or those that it needs."""
-        if self._wish.secret:
+        if self._wish.secret or self._wish.issuer:
             if self._given is None:
-                raise NotYet(f"the Secret {self._wish.secret} is to be read again")
+                raise NotYet(f"the Secret {self._wish.secret or issued_name(self._target.name)} is to be read again")
             return dataclasses.replace(self._given, mode=mode, authorities=authorities or self._given.authorities)
         root = pair_of(self._authority)
         if root is None:
@@ -248,6 +307,25 @@ class Tls(Conversation[Seen]):
         metadata = {key: self._authority["metadata"][key] for key in ("uid", "resourceVersion")}
         notes = made["metadata"]["annotations"]
         merge(self._cluster, self._authority, {"metadata": {**metadata, "annotations": notes}, "data": made["data"]})
+
+    def _declare(self) -> None:
+        issuer, before = self._wish.issuer, self._certificate
+        if issuer is None:
+            return
+        wanted = certificate(self._wish, self._target, issuer, self._names)
+        if before is None:
+            self._create(wanted)
+        else:
+            metadata = {key: before["metadata"][key] for key in ("uid", "resourceVersion")}
+            gone = {part: None for part in before.get("spec") or {} if part in OPTIONAL and part not in wanted["spec"]}
+            patch = {"metadata": metadata, "spec": {**gone, **wanted["spec"]}}
+            try:
+                self._cluster.merge(API_VERSION, KIND, wanted["metadata"]["name"], self._target.namespace, patch)
+            except ApiError as error:
+                if not error.conflict:
+                    raise
+                raise NotYet(f"the Certificate {wanted['metadata']['name']} has just changed") from error
+        self._declared = True
 
     def _held(self) -> tuple[Object, Content]:
         content = content_of(self._secret)

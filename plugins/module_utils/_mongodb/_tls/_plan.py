@@ -24,6 +24,7 @@ DISABLED, ALLOW, PREFER, REQUIRE = MODES = ("disabled", "allowTLS", "preferTLS",
 
 NAMESPACE = "create_namespace"
 AUTHORITY = "make_authority"
+DECLARE = "declare_certificate"
 CREATE = "create"
 ADD_AUTHORITY = "add_authority"
 TRUST = "trust"
@@ -40,6 +41,19 @@ def rank(mode: str) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
+class Issuer:
+    """Whom cert-manager is to ask for the certificate."""
+
+    name: str
+    kind: str
+    group: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclasses.dataclass(frozen=True)
 class Wish:
     """The declaration."""
 
@@ -53,6 +67,8 @@ class Wish:
     #: only what has to be there before the pods are
     prepare: bool = False
     create_namespace: bool = False
+    #: who issues in place of an authority of our own
+    issuer: t.Optional[Issuer] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +97,10 @@ class Source:
     why: str = ""
     #: why the authority of our own is to be made, if it is
     why_authority: str = ""
+    #: why a Certificate of cert-manager is to be written, if it is
+    why_declare: str = ""
+    #: why what it asks for is not there yet; nothing is known of the certificate then
+    awaited: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +137,11 @@ class Seen:
     def authority(self) -> str:
         return f"{self.namespace}/{self.name}-ca"
 
+    @property
+    def issued(self) -> str:
+        """The Certificate of cert-manager, and its Secret."""
+        return f"{self.namespace}/{self.name}-issued"
+
 
 def plan(wish: Wish, seen: Seen) -> t.Union[Plan, Refusal]:
     refusal = _lowers(wish, seen)
@@ -125,8 +150,10 @@ def plan(wish: Wish, seen: Seen) -> t.Union[Plan, Refusal]:
     steps = _objects(wish, seen)
     held = seen.held
     if wish.prepare:
+        if seen.source.awaited and held and held.days_left < 0:
+            steps.append(_issued(seen))
         # A mongod whose certificate has run out does not even start, so nobody is waited for.
-        if held and held.days_left < 0 and seen.source.certificate != held.certificate:
+        elif held and held.days_left < 0 and seen.source.certificate != held.certificate:
             same = not seen.source.why_authority and seen.source.authorities <= held.authorities
             steps += [_next_certificate(seen)] if same and held.trusted else []
         return Plan(tuple(steps))
@@ -139,7 +166,9 @@ def plan(wish: Wish, seen: Seen) -> t.Union[Plan, Refusal]:
         return Plan((*steps, _wait(seen.name, f"there is a StatefulSet {seen.name}")))
     plain = [member.pod for member in seen.members if not member.tls]
     silent = [f"{member.pod} ({member.silence})" for member in seen.members if member.tls and member.silence]
-    work = [*_certificate(seen, held), *([] if plain else _raised(wish, seen, held.mode))]
+    # What comes after a certificate that nobody has seen yet is planned when it is there.
+    next_certificate = [_issued(seen)] if seen.source.awaited else _certificate(seen, held)
+    work = [*next_certificate, *([] if plain else _raised(wish, seen, held.mode))]
     if silent and work:
         work.insert(0, _wait(seen.name, f"every member answers: {'; '.join(silent)}"))
     warnings = []
@@ -193,9 +222,17 @@ def _objects(wish: Wish, seen: Seen) -> list[Step]:
     if seen.source.why_authority:
         sentence = f"make a certificate authority, and keep it in Secret {seen.authority} ({seen.source.why_authority})"
         steps.append(Step(AUTHORITY, seen.authority, sentence))
+    if seen.source.why_declare and wish.issuer:
+        sentence = (
+            f"declare Certificate {seen.issued}, which {wish.issuer.title} is to issue ({seen.source.why_declare})"
+        )
+        steps.append(Step(DECLARE, seen.issued, sentence))
     if seen.held is None:
+        if seen.source.awaited:
+            steps.append(_issued(seen))
         mode = begins_with(wish, seen)
         issued = f"that Secret {seen.authority} issues" if not wish.secret else f"of Secret {wish.secret}"
+        issued = f"that {wish.issuer.title} issues" if wish.issuer else issued
         sentence = f"create Secret {seen.secret} for the members: the certificate {issued}, and tlsMode {mode}"
         steps.append(Step(CREATE, seen.secret, sentence, data={"mode": mode}))
     elif not seen.there_is_set and seen.held.mode != wish.mode:
@@ -230,6 +267,10 @@ def _certificate(seen: Seen, held: Held) -> list[Step]:
         steps.append(Step(DROP_AUTHORITY, seen.secret, sentence))
         steps += _trust(seen, held, changed=True)
     return steps
+
+
+def _issued(seen: Seen) -> Step:
+    return _wait(seen.issued, f"cert-manager has issued Certificate {seen.issued}: {seen.source.awaited}")
 
 
 def _next_certificate(seen: Seen) -> Step:

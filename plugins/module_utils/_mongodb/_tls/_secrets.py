@@ -125,9 +125,11 @@ def pair_of(secret: t.Optional[Object]) -> t.Optional[Pair]:
     return Pair(texts["tls.crt"], texts["tls.key"])
 
 
-def given(secret: t.Optional[Object], wish: Wish, target: Target, hosts: t.Iterable[str], now: float) -> Content:
+def given(
+    secret: t.Optional[Object], wish: Wish, target: Target, hosts: t.Iterable[str], now: float, where: str = ""
+) -> Content:
     """What a given Secret would give the members. Raises Failure where they could not use it."""
-    where = f"secret: the Secret {target.namespace}/{wish.secret}"
+    where = where or f"secret: the Secret {target.namespace}/{wish.secret}"
     if secret is None:
         raise Failure(
             f"{where} does not exist. Create it with the keys tls.crt, tls.key and ca.crt, as cert-manager does for a "

@@ -48,7 +48,7 @@ def test_the_newest_of_each_kind_is_known() -> None:
 
 def test_a_backup_of_another_set_is_none() -> None:
     note = record.noted("", manifest(FULL, 100), "here:/b")
-    nothing = {FULL: None, OPLOG: None}
+    nothing = {FULL: None, OPLOG: None, record.SNAPSHOT: None}
     assert record.recorded(note, "id2", 200.0) == nothing
     # Nor does what the new set has stand beside what the old one had.
     note = record.noted(note, manifest(OPLOG, 150, "id2"), "here:/b")
@@ -60,7 +60,7 @@ def test_a_backup_of_another_set_is_none() -> None:
     "note", ["", "no json", "[]", '{"set_id": "id1", "full": 1}', '{"set_id": "id1", "full": {"until": "soon"}}']
 )
 def test_whatever_stands_there_is_read(note: str) -> None:
-    assert record.recorded(note, "id1", 200.0) == {FULL: None, OPLOG: None}
+    assert record.recorded(note, "id1", 200.0) == {FULL: None, OPLOG: None, record.SNAPSHOT: None}
     assert json.loads(record.noted(note, manifest(FULL, 100), "here:/b"))["full"]["backup"] == "b100"
 
 

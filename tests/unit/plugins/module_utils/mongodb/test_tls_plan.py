@@ -20,6 +20,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan 
     PREFER,
     REQUIRE,
     Held,
+    Issuer,
     Member,
     Seen,
     Source,
@@ -150,8 +151,12 @@ def test_all_understand_each_other_wherever_it_is(seed: int, begin: str, end: st
     replica_set = Set(chance, begin)
     wish, source = Wish(end), Source(frozenset(certificate[0]), certificate)
     for turn in range(MOST):
-        found = plan(wish, replica_set.seen(wish, source, silent="shop-1" if chance.random() < 0.1 else ""))
+        now = Source(awaited="it is on its way") if chance.random() < 0.2 else source
+        found = plan(wish, replica_set.seen(wish, now, silent="shop-1" if chance.random() < 0.1 else ""))
         assert isinstance(found, Plan)
+        if now.awaited:
+            assert found.steps
+            assert not found.steps[0].change
         if found.steps and found.steps[0].change:
             replica_set.act(found.steps[0], wish, source)
             replica_set.understand()
@@ -187,6 +192,39 @@ def test_a_new_set_begins_with_the_declared_mode_and_a_running_one_with_allow() 
     found = plan(wish, running)
     assert isinstance(found, Plan)
     assert found.steps[-1].data["mode"] == ALLOW
+
+
+def test_a_certificate_of_cert_manager_is_declared_and_waited_for_before_pods_can_begin() -> None:
+    wish = Wish(REQUIRE, prepare=True, create_namespace=True, issuer=Issuer("corp", "ClusterIssuer", "cert-manager.io"))
+    source = Source(why_declare="there is none yet", awaited="it is yet to be asked")
+    new = Seen("shop", "shop", source, there_is_namespace=False)
+    found = plan(wish, new)
+    assert isinstance(found, Plan)
+    assert [step.action for step in found.steps] == [
+        planner.NAMESPACE,
+        planner.DECLARE,
+        planner.WAIT,
+        planner.CREATE,
+    ]
+    assert "shop/shop-issued, which ClusterIssuer corp is to issue" in found.steps[1].sentence
+    late = dataclasses.replace(new, there_is_namespace=True, source=Source(awaited="Ready is False"))
+    found = plan(wish, late)
+    assert isinstance(found, Plan)
+    assert [step.action for step in found.steps] == [planner.WAIT, planner.CREATE]
+    assert found.steps[0].sentence.endswith("Ready is False")
+    assert not found.steps[0].change
+
+
+@pytest.mark.parametrize(("days_left", "waits"), [(20, False), (-1, True)])
+def test_pods_are_kept_waiting_only_by_a_certificate_that_has_run_out(days_left: int, waits: bool) -> None:
+    replica_set = Set(random.Random(0), REQUIRE)  # noqa: S311
+    wish = Wish(REQUIRE, prepare=True, issuer=Issuer("corp", "Issuer", "cert-manager.io"))
+    seen = replica_set.seen(wish, Source(why_declare="it has other dnsNames", awaited="it is yet to be asked"))
+    assert seen.held is not None
+    seen = dataclasses.replace(seen, held=dataclasses.replace(seen.held, days_left=days_left))
+    assert actions(wish, seen) == [planner.DECLARE, *([planner.WAIT] if waits else [])]
+    running = actions(dataclasses.replace(wish, prepare=False), seen)
+    assert running == [planner.DECLARE, planner.WAIT]
 
 
 def test_members_without_tls_keep_the_mode_where_it_is() -> None:
