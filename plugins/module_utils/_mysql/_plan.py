@@ -243,7 +243,9 @@ class _Planner:
 
     def _intruders(self) -> list[int]:
         """Servers that take writes and must not."""
-        writable = [o for o in self.seen.servers if o != self.view.primary]
+        # One that is about to go need not be asked first: a commit that waits for a replica would not let it answer.
+        going = self.target.ordinal(self.view.record.dismissed) if self.view.pending else None
+        writable = [o for o in self.seen.servers if o not in (self.view.primary, going)]
         return [o for o in writable if not self.seen.answer(o).read_only or self._claims_to_be_primary(o)]
 
     def _claims_to_be_primary(self, ordinal: int) -> bool:
