@@ -22,6 +22,7 @@ import typing as t
 
 import cluster
 import mongodb
+import mysql
 import side_by_side
 import storage
 import tree
@@ -32,7 +33,12 @@ from harness.lab import Lab
 from harness.trial import Trial
 from harness.verdict import Failed, Skipped
 
-APPLICATIONS = {"mongodb": mongodb.SCENARIOS, "side-by-side": side_by_side.SCENARIOS, "storage": storage.SCENARIOS}
+APPLICATIONS = {
+    "mongodb": mongodb.SCENARIOS,
+    "mysql": mysql.SCENARIOS,
+    "side-by-side": side_by_side.SCENARIOS,
+    "storage": storage.SCENARIOS,
+}
 RESULTS = tree.ROOT / "build" / "faults.json"
 LOGS = tree.ROOT / "build" / "faults"
 

@@ -87,6 +87,7 @@ def _fence(observer: Observer, step: Step, _seen: Snapshot) -> None:
     link = _link(observer, step.data["ordinal"])
     link.flavour.fence(link.client)
     link.flavour.disconnect(link.client)
+    link.flavour.release(link.client)
 
 
 def _dismiss(observer: Observer, step: Step, seen: Snapshot) -> None:
@@ -151,6 +152,11 @@ def _attach(observer: Observer, step: Step, seen: Snapshot) -> None:
 def _apply(observer: Observer, step: Step, _seen: Snapshot) -> None:
     link = _link(observer, step.data["ordinal"])
     link.client.run(link.flavour.start_applying)
+
+
+def _halt(observer: Observer, step: Step, _seen: Snapshot) -> None:
+    link = _link(observer, step.data["ordinal"])
+    link.client.run(link.flavour.stop_receiving)
 
 
 def _copy(observer: Observer, step: Step, seen: Snapshot) -> None:
@@ -249,6 +255,7 @@ _ACTS: t.Mapping[str, t.Callable[[Observer, Step, Snapshot], None]] = {
     steps.NOTE: _note,
     steps.ATTACH: _attach,
     steps.APPLY: _apply,
+    steps.HALT: _halt,
     steps.COPY: _copy,
     steps.FORGET_COPY: _forget_copy,
     steps.HAND_OVER: _hand_over,

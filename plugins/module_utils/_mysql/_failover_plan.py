@@ -16,7 +16,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import plan
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import halt, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Kind, Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import DISMISS, RECORD
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import as_it_is
@@ -50,12 +50,17 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
         )
     if wish.away_from and seen.record.primary != wish.away_from:
         return plan(target, view.desired, seen)
+    if view.primary_answer.serves and not view.promoted:
+        # An earlier run has got so far.
+        return plan(target, view.desired, seen)
     refusal = _still_there(view)
     if refusal:
         return refusal
     chosen = _chosen(view, wish)
     if isinstance(chosen, Refusal):
         return chosen
+    # Whoever has most is known once nobody gets more.
+    still = [ordinal for ordinal in view.replicas if view.receives(ordinal)]
     old, new = seen.record.primary, target.pod(chosen)
     data = {
         "epoch": seen.record.epoch + 1,
@@ -66,6 +71,7 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
     }
     return Plan(
         (
+            *halt(view, still),
             Step(RECORD, target.record, f"record that {new} is primary in place of {old}", data=data),
             Step(DISMISS, old, f"delete the pod of {old}, which was primary, and see it gone before anybody writes"),
             view.wait(f"wait until {new} has applied what it has received, let it take writes, and the others follow"),
@@ -101,7 +107,7 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
             ),
         )
     named = view.target.ordinal(wish.to) if wish.to else None
-    if wish.to and named not in there:
+    if wish.to and (named is None or named not in there or not view.stays(named)):
         return Refusal(
             f"to: {wish.to} is no replica of {view.target.name} that answers. Nothing was changed.",
             view.evidence(),
@@ -121,7 +127,7 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
             view.evidence(),
             ("bring a replica back", f"bring {view.record.primary} back"),
         )
-    if named is not None and not _has_all(view, named, best):
+    if named is not None and not all(_has_all(view, named, other) for other in there):
         return Refusal(
             f"to: {wish.to} lacks transactions that {view.target.pod(best)} has. Nothing was changed.",
             view.evidence(),

@@ -35,6 +35,7 @@ class Flavour(abc.ABC):
     #: variable that says whether commits wait for a replica
     semi_sync: str
     start_applying: str
+    stop_receiving: str
 
     @abc.abstractmethod
     def history(self, text: str) -> History:
@@ -62,7 +63,11 @@ class Flavour(abc.ABC):
 
     @abc.abstractmethod
     def fence(self, client: Client) -> None:
-        """Let it take no writes, also after another start."""
+        """Let it take no writes, also after another start. To be followed by release, once clients are sent away."""
+
+    @abc.abstractmethod
+    def release(self, client: Client) -> None:
+        """End what only lasts as long as clients are to be kept from writing."""
 
     @abc.abstractmethod
     def wait_for(self, client: Client, position: str, seconds: int) -> bool:
@@ -101,6 +106,7 @@ class MySQL(Flavour):
     position = "SELECT @@GLOBAL.gtid_executed AS position"
     semi_sync = "rpl_semi_sync_source_enabled"
     start_applying = "START REPLICA SQL_THREAD"
+    stop_receiving = "STOP REPLICA IO_THREAD"
 
     def history(self, text: str) -> History:
         return GtidSet.parse(text)
@@ -141,6 +147,9 @@ class MySQL(Flavour):
         self.forget_own(client)
         client.run("SET GLOBAL super_read_only = 1")
 
+    def release(self, client: Client) -> None:
+        """Nothing: not even root may write to a server that is super_read_only."""
+
     def wait_for(self, client: Client, position: str, seconds: int) -> bool:
         found = client.rows(
             "SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s) AS waited", position, seconds, seconds=seconds + 5.0
@@ -156,6 +165,7 @@ class MariaDB(Flavour):
     position = "SELECT @@GLOBAL.gtid_binlog_pos AS position"
     semi_sync = "rpl_semi_sync_master_enabled"
     start_applying = "START SLAVE SQL_THREAD"
+    stop_receiving = "STOP SLAVE IO_THREAD"
 
     def history(self, text: str) -> History:
         return BinlogState.parse(text)
@@ -164,11 +174,12 @@ class MariaDB(Flavour):
         return _source(row, "Master", "Slave")
 
     def received(self, row: t.Mapping[str, t.Any]) -> History:
-        # With GTIDs it throws its relay logs away when it starts applying, and asks its source anew.
-        applies = row.get("Slave_SQL_Running") == "Yes"
-        return BinlogState.parse(str(row.get("Gtid_IO_Pos") or "") if applies else "")
+        # With GTIDs it throws its relay logs away when both threads start anew, and asks its source for all again.
+        keeps = (row.get("Slave_IO_Running"), row.get("Slave_SQL_Running")) != ("No", "No")
+        return BinlogState.parse(str(row.get("Gtid_IO_Pos") or "") if keeps else "")
 
     def attach(self, client: Client, host: str, port: int, credentials: Credentials) -> None:
+        self.release(client)
         # One that was primary has written what no replica position knows of. All of it is in its binary log.
         client.run("STOP SLAVE", "SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos")
         client.rows(
@@ -186,12 +197,19 @@ class MariaDB(Flavour):
         client.run("STOP SLAVE", "RESET SLAVE ALL")
 
     def let_write(self, client: Client, pod: str, epoch: int) -> None:
+        self.release(client)
         self.note_own(client, pod, epoch)
         client.run("SET GLOBAL read_only = 0")
 
     def fence(self, client: Client) -> None:
         client.run(f"SET SESSION lock_wait_timeout = {PATIENCE}", "SET GLOBAL read_only = 1")
         self.forget_own(client)
+        # Root, and whoever else has READ ONLY ADMIN, may write to a server that is read-only. This holds them as well,
+        # for as long as this session has it.
+        client.run("FLUSH TABLES WITH READ LOCK")
+
+    def release(self, client: Client) -> None:
+        client.run("UNLOCK TABLES")
 
     def wait_for(self, client: Client, position: str, seconds: int) -> bool:
         if not position:

@@ -25,6 +25,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import
     DISMISS,
     FENCE,
     FORGET_COPY,
+    HALT,
     HAND_BACK,
     LABEL,
     NOTE,
@@ -63,6 +64,15 @@ def waiting_for(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[
     return None
 
 
+def halt(view: View, ordinals: t.Iterable[int]) -> list[Step]:
+    """Nobody takes anything from a primary that is given up, nor acknowledges anything for it."""
+    name = view.target.pod
+    return [
+        Step(HALT, name(o), f"let {name(o)} receive nothing more from its source", batch="halt", data={"ordinal": o})
+        for o in ordinals
+    ]
+
+
 class _Refused(Exception):
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.reason)
@@ -84,7 +94,10 @@ class _Planner:
         missing = waiting_for(self.target, self.desired, self.seen)
         if missing:
             wait = self.view.wait(f"wait until the objects are there: {missing}")
-            return [wait, *(self._first() if self.seen.record is None else [])]
+            return [wait, *self._known()]
+        return self._known()
+
+    def _known(self) -> list[Step]:
         if self.seen.record is None:
             return self._unrecorded()
         steps = self.rolling.stuck()
@@ -218,6 +231,10 @@ class _Planner:
             steps.append(self._record(self.view.record.epoch, name, sentence))
         for ordinal in self.view.replicas:
             steps += self._follow(ordinal)
+        new = [self.target.pod(ordinal) for ordinal in self.desired.ordinals if not self._exists(ordinal)]
+        if new and self.view.primary_answer.serves:
+            steps.append(self.view.wait(f"wait until {', '.join(new)} has taken a copy of the data and answers"))
+            steps += [self._attach(ordinal) for ordinal in self.desired.ordinals if not self._exists(ordinal)]
         steps += self._leave()
         steps += self.rolling.steps()
         if any(step.change for step in steps):
@@ -280,6 +297,10 @@ class _Planner:
         record = self.view.record
         if not record.dismissed:
             return []
+        # It comes back with what it alone has, and those that were started again since ask it for that.
+        still = [o for o in self.seen.servers if self.view.receives(o)]
+        if still:
+            return halt(self.view, still)
         silent = [
             ordinal
             for ordinal in self.view.replicas
@@ -342,7 +363,7 @@ class _Planner:
         if broken and name in self.desired.copies:
             return [self._copy(ordinal, broken)]
         steps: list[Step] = []
-        if broken or ordinal >= self.desired.members:
+        if broken:
             return steps
         if self.view.follows(ordinal):
             return steps

@@ -129,19 +129,27 @@ class View:
         return ""
 
     def may_hold_data(self, ordinal: int) -> bool:
-        """A pod that has had no time to get any on a disk that is as new as itself has acknowledged nothing."""
-        there = ordinal in self.seen.pods or bool(self.seen.claims.get(ordinal))
-        return there and ordinal not in self.seen.new_disks
+        """Of one that does not answer nobody knows: it may have acknowledged something, and have it alone."""
+        return ordinal in self.seen.pods or bool(self.seen.claims.get(ordinal))
 
     @property
     def servers_asked(self) -> list[int]:
         return [ordinal for ordinal in self.present if self.seen.answer(ordinal).executed is not None]
 
     def most(self, ordinals: t.Sequence[int]) -> t.Optional[int]:
-        """One that has everything that any of these has, the recorded primary before others; None where none has."""
+        """One that stays and has everything that any of these has, the recorded primary before others; or None."""
         has = {ordinal: t.cast(History, self.seen.answer(ordinal).has) for ordinal in ordinals}
-        best = [o for o in ordinals if all(has[o].contains(has[other]) for other in ordinals)]
+        best = [o for o in ordinals if self.stays(o) and all(has[o].contains(has[other]) for other in ordinals)]
         return self.primary if self.primary in best else next(iter(best), None)
+
+    def stays(self, ordinal: int) -> bool:
+        replicas = self.seen.stateful_set.replicas if self.seen.stateful_set else 0
+        return ordinal < replicas and not self.pod(ordinal).deleting
+
+    def receives(self, ordinal: int) -> bool:
+        """Whether it takes transactions from another one, or tries to."""
+        source = self.seen.answer(ordinal).source
+        return bool(source and source.receiver != "No")
 
     def said(self, ordinal: int) -> str:
         """One line of evidence."""

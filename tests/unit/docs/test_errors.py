@@ -36,6 +36,7 @@ ELSEWHERE = {
     "missing_secret(target)": ("the same", "missing_secret"),
     "'kubernetes'": ("the class writes the sentence itself", "MissingLibrary"),
     "'pymongo'": ("the class writes the sentence itself", "MissingLibrary"),
+    "'PyMySQL'": ("the class writes the sentence itself", "MissingLibrary"),
     "'minio'": ("the class writes the sentence itself", "MissingLibrary"),
     "'cryptography'": ("the class writes the sentence itself", "MissingLibrary"),
 }

@@ -21,7 +21,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_p
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from cluster import (
+from three_servers import (
     FIVE,
     HEALTHY,
     SILENT,
@@ -152,6 +152,7 @@ def test_nobody_takes_writes_before_the_pod_of_the_old_primary_is_gone() -> None
     answers = {0: SILENT, 1: replica(1), 2: replica(2)}
     seen = recorded(dataclasses.replace(HEALTHY, answers=answers), primary="shop-1", epoch=2, dismissed="shop-0")
     assert first(plan_for(seen)) == "dismiss shop-0"
+    seen = dataclasses.replace(seen, answers={0: SILENT, 1: halted(1), 2: halted(2)})
     seen = recorded(with_pod(seen, 0, deleting=True), dismissed_uid="uid-0")
     assert actions(plan_for(seen))[:2] == ["wait", "promote shop-1"]
     seen = with_pod(seen, 0, deleting=False, uid="uid-of-the-next")
@@ -243,6 +244,17 @@ def test_members_leave_after_the_primary_was_moved_to_one_that_stays() -> None:
     assert found[:2] == ["hand_over shop-0", "scale shop"]
 
 
+def test_the_plan_has_members_that_are_yet_to_come() -> None:
+    assert actions(plan_for(HEALTHY, Desired(5))) == [
+        "wait",
+        "record shop-record",
+        "wait",
+        "attach shop-3",
+        "attach shop-4",
+        "wait",
+    ]
+
+
 def test_members_leave_at_once_where_the_primary_stays() -> None:
     assert actions(plan_for(HEALTHY, Desired(1)))[-3:-1] == ["scale shop", "hand_back shop"]
 
@@ -286,7 +298,13 @@ def test_a_switchover_is_done_once_the_primary_is_another_one() -> None:
     assert "hand_over shop-0" not in actions(found)
 
 
-LOST = dataclasses.replace(HEALTHY, answers={0: SILENT, 1: replica(1), 2: replica(2)})
+def halted(ordinal: int, **more: t.Any) -> t.Any:
+    """A replica of shop-0 that receives nothing any more, and applies what it has."""
+    answer = replica(ordinal, **more)
+    return dataclasses.replace(answer, source=Source(TARGET.host(0), receiver="No", lag=None))
+
+
+LOST = dataclasses.replace(HEALTHY, answers={0: SILENT, 1: halted(1), 2: halted(2)})
 
 
 def test_a_primary_that_answers_is_not_failed_over() -> None:
@@ -294,7 +312,7 @@ def test_a_primary_that_answers_is_not_failed_over() -> None:
 
 
 def test_the_replica_that_has_most_takes_over() -> None:
-    answers = {0: SILENT, 1: replica(1, executed=gtids(of_0="1-4"), received=gtids(of_0="1-4")), 2: replica(2)}
+    answers = {0: SILENT, 1: halted(1, executed=gtids(of_0="1-4"), received=gtids(of_0="1-4")), 2: halted(2)}
     found = plan_failover(TARGET, Failover(), dataclasses.replace(LOST, answers=answers))
     assert actions(found)[:2] == ["record shop-record", "dismiss shop-0"]
     assert found.steps[0].data["primary"] == "shop-2"
@@ -307,15 +325,15 @@ def test_the_replica_that_has_most_takes_over() -> None:
 def test_what_was_received_and_not_applied_counts() -> None:
     answers = {
         0: SILENT,
-        1: replica(1, executed=gtids(of_0="1-3")),
-        2: replica(2, executed=gtids(of_0="1-4"), received=gtids()),
+        1: halted(1, executed=gtids(of_0="1-3")),
+        2: halted(2, executed=gtids(of_0="1-4"), received=gtids()),
     }
     found = plan_failover(TARGET, Failover(), dataclasses.replace(LOST, answers=answers))
     assert found.steps[0].data["primary"] == "shop-1"
 
 
 def test_a_replica_that_does_not_answer_stops_a_failover_unless_it_is_left_out() -> None:
-    seen = dataclasses.replace(LOST, answers={0: SILENT, 1: replica(1), 2: SILENT})
+    seen = dataclasses.replace(LOST, answers={0: SILENT, 1: halted(1), 2: SILENT})
     assert "shop-2 does not answer" in reason(plan_failover(TARGET, Failover(), seen))
     found = plan_failover(TARGET, Failover(without=("shop-2",)), seen)
     assert first(found) == "record shop-record"
@@ -325,8 +343,8 @@ def test_a_replica_that_does_not_answer_stops_a_failover_unless_it_is_left_out()
 def test_histories_that_have_parted_stop_a_failover() -> None:
     answers = {
         0: SILENT,
-        1: replica(1, executed=gtids(of_0="1-5", of_1="1")),
-        2: replica(2, executed=gtids(of_0="1-5", of_2="1")),
+        1: halted(1, executed=gtids(of_0="1-5", of_1="1")),
+        2: halted(2, executed=gtids(of_0="1-5", of_2="1")),
     }
     assert "histories have parted" in reason(
         plan_failover(TARGET, Failover(), dataclasses.replace(LOST, answers=answers))
@@ -335,15 +353,13 @@ def test_histories_that_have_parted_stop_a_failover() -> None:
 
 def test_a_failover_says_what_may_be_lost() -> None:
     assert "asynchronous" in plan_failover(TARGET, Failover(), LOST).warnings[0]
-    semi = {0: SILENT, 1: replica(1, semi_sync=True), 2: replica(2, semi_sync=True)}
+    semi = {0: SILENT, 1: halted(1, semi_sync=True), 2: halted(2, semi_sync=True)}
     assert plan_failover(TARGET, Failover(), dataclasses.replace(LOST, answers=semi)).warnings == ()
 
 
 def test_a_replica_that_is_left_out_is_not_compared_either() -> None:
-    parted = replica(2, executed=gtids(of_0="1-5", of_2="1"))
-    seen = dataclasses.replace(
-        LOST, answers={0: SILENT, 1: replica(1, executed=gtids(of_0="1-5", of_1="1")), 2: parted}
-    )
+    parted = halted(2, executed=gtids(of_0="1-5", of_2="1"))
+    seen = dataclasses.replace(LOST, answers={0: SILENT, 1: halted(1, executed=gtids(of_0="1-5", of_1="1")), 2: parted})
     found = plan_failover(TARGET, Failover(without=("shop-2",)), seen)
     assert isinstance(found, Plan)
     assert found.steps[0].data["primary"] == "shop-1"
@@ -364,7 +380,7 @@ def test_everybody_is_asked_once_more_when_the_old_primary_is_gone() -> None:
 
 
 def test_who_got_more_from_the_old_primary_until_it_was_gone_takes_its_place() -> None:
-    more = replica(2, executed=gtids(of_0="1-6"), received=gtids(of_0="1-6"))
+    more = halted(2, executed=gtids(of_0="1-6"), received=gtids(of_0="1-6"))
     found = plan_for(dataclasses.replace(GONE, answers={**GONE.answers, 2: more}))
     assert first(found) == "record shop-record"
     assert isinstance(found, Plan)
@@ -380,7 +396,7 @@ def test_who_got_more_from_the_old_primary_until_it_was_gone_takes_its_place() -
 
 def test_a_switchover_and_a_failover_take_no_member_out() -> None:
     seen = recorded(HEALTHY, members=1, epoch=2, primary="shop-1")
-    answers = {0: replica(0, of=1), 1: primary(1, epoch=2), 2: replica(2, of=1)}
+    answers = {0: replica(0, of=1), 1: primary(1, epoch=2), 2: halted(2, of=1)}
     seen = dataclasses.replace(seen, answers=answers)
     for found in (
         plan_switchover(TARGET, Switchover(away_from="shop-0"), seen),
@@ -393,3 +409,40 @@ def test_no_replica_leaves_that_alone_has_what_was_acknowledged() -> None:
     answers = {**HEALTHY.answers, 1: replica(1, executed=gtids(of_0="1-4"), received=gtids(of_0="1-4"))}
     found = actions(plan_for(recorded(dataclasses.replace(HEALTHY, answers=answers), members=2), Desired(2)))
     assert found[:2] == ["wait", "scale shop"]
+
+
+def test_nobody_receives_more_from_a_primary_that_is_given_up() -> None:
+    """Neither before its successor is chosen, nor after it came back with what it alone has."""
+    receiving = dataclasses.replace(LOST, answers={0: SILENT, 1: replica(1), 2: halted(2)})
+    assert actions(plan_failover(TARGET, Failover(), receiving))[:2] == ["halt shop-1", "record shop-record"]
+    again = dataclasses.replace(GONE, answers={**GONE.answers, 2: replica(2)})
+    assert first(plan_for(again)) == "halt shop-2"
+
+
+def test_any_replica_that_does_not_answer_may_have_something_alone() -> None:
+    """Also one whose pod has been the only user of its disk from the start."""
+    seen = dataclasses.replace(LOST, answers={0: SILENT, 1: halted(1), 2: SILENT}, new_disks=(0, 1, 2))
+    assert "shop-2 does not answer" in reason(plan_failover(TARGET, Failover(), seen))
+
+
+def test_nobody_takes_over_who_is_about_to_leave() -> None:
+    seen = with_pod(LOST, 1, deleting=True)
+    found = plan_failover(TARGET, Failover(), seen)
+    assert isinstance(found, Plan)
+    assert found.steps[0].data["primary"] == "shop-2"
+
+
+def test_a_failover_that_was_killed_after_its_record_goes_on() -> None:
+    candidate = halted(1)
+    seen = recorded(
+        dataclasses.replace(LOST, answers={0: SILENT, 1: candidate, 2: halted(2)}),
+        primary="shop-1",
+        epoch=2,
+        dismissed="shop-0",
+    )
+    assert first(plan_failover(TARGET, Failover(away_from="shop-1"), seen)) == "dismiss shop-0"
+
+
+def test_a_replica_that_leaves_follows_as_long_as_it_is_there() -> None:
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: replica(2, of=None)})
+    assert "attach shop-2" in actions(plan_for(seen, Desired(2)))
