@@ -21,8 +21,13 @@ def rendered(template: str, **variables: t.Any) -> list[str]:
     given = {"mysql_port": 3306, "mysql_members": 1, "mysql_semi_sync": False, "__mysql_flavour": "mysql"}
     given.update(wanted=wanted, **variables)
     command = [sys.executable, "-m", "ansible", "adhoc", "localhost", "-m", "ansible.builtin.debug", "-a", "var=wanted"]
-    command += ["-e", f"@{ROLE}/vars/main.yml", "-e", json.dumps(given)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={"ANSIBLE_NOCOLOR": "1"})
+    done = subprocess.run(
+        [*command, "-e", f"@{ROLE}/vars/main.yml", "-e", json.dumps(given)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"ANSIBLE_NOCOLOR": "1"},
+    )
     return t.cast("str", json.loads(done.stdout.partition("=>")[2])["wanted"]).splitlines()
 
 
@@ -51,7 +56,11 @@ CREATION = {"innodb_page_size": "8k", "innodb-use-native-aio": False, "lower_cas
 
 
 def test_settings_of_the_user_wait_until_the_data_is_made_but_for_those_of_its_files() -> None:
-    config = {"mysqld": {**CREATION, "max_connections": 7}, "server": {"innodb_undo_tablespaces": 3}, "client": {}}
+    config = {
+        "mysqld": {**CREATION, "max_connections": 7},
+        "server": {"innodb_undo_tablespaces": 3},
+        "client": {"x": 1},
+    }
     lines = rendered("initialise.cnf.j2", __mysql_config=config)
     assert lines[0] == "[mysqld]"
     assert [line for line in lines[1:] if line.startswith(("innodb", "lower", "max", "x", "read"))] == [
