@@ -34,8 +34,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._sn
     Wish,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import PROVISIONED, Observer, annotate
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer, annotate
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
+from ansible_collections.stateful.kube.plugins.module_utils._workload._ordinals import PROVISIONED
 
 SAY_EVERY = 5.0
 
