@@ -27,7 +27,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._managed i
 Object = dict[str, t.Any]
 
 # Seconds that a primary which does not answer has to stop: nobody can write meanwhile, and InnoDB recovers.
-DISMISSED_WITHIN = 20
+DISMISSED_WITHIN = 10
 
 
 def act(observer: Observer, step: Step, seen: Snapshot) -> None:

@@ -17,6 +17,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Miss
 
 # Seconds. A server that does not answer in this time counts as unreachable for this look.
 READ_TIMEOUT = 5.0
+# One that did not answer the last time is not waited for as long again.
+SILENT_TIMEOUT = 1.0
 # Some statements wait for other transactions, or for other servers.
 CHANGE_TIMEOUT = 30.0
 
@@ -73,6 +75,8 @@ class Client:
         self._path = socket_path
         self._credentials = credentials
         self._connection: t.Any = None
+        #: seconds that opening the connection may take
+        self.patience = READ_TIMEOUT
 
     def rows(self, statement: str, *values: t.Any, seconds: float = READ_TIMEOUT) -> list[dict[str, t.Any]]:
         """What a statement answers with; values take the place of %s."""
@@ -101,7 +105,7 @@ class Client:
 
         if self._connection is None:
             end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            end.settimeout(READ_TIMEOUT)
+            end.settimeout(self.patience)
             end.connect(self._path)
             # To the server it is TCP, and encrypted where the server offers that; through a Unix socket of its own
             # making the driver would send the password as it is.
@@ -110,7 +114,7 @@ class Client:
                 password=self._credentials.password,
                 charset="utf8mb4",
                 autocommit=True,
-                read_timeout=READ_TIMEOUT,
+                read_timeout=self.patience,
                 write_timeout=READ_TIMEOUT,
                 defer_connect=True,
             )

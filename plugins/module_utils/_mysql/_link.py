@@ -15,6 +15,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel imp
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import (
     ACCESS_DENIED,
     NO_SUCH_TABLE,
+    READ_TIMEOUT,
+    SILENT_TIMEOUT,
     Client,
     Credentials,
     NoAnswer,
@@ -47,8 +49,11 @@ class Link:
     def ask(self) -> Answer:
         """What the server says; silence is an answer too. Raises Failure where the API server forbids to ask."""
         try:
-            return self._asked()
+            answer = self._asked()
+            self.client.patience = READ_TIMEOUT
+            return answer
         except NoAnswer as silence:
+            self.client.patience = SILENT_TIMEOUT
             failure = self._tunnel.failure
             if isinstance(failure, ApiError) and failure.forbidden:
                 raise failure from silence

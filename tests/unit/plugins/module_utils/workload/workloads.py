@@ -159,9 +159,19 @@ class World:
             raise ApiError("changed", 409, "Conflict")
         self._change(lambda: self._edit_as(manager, {**patch, "metadata": metadata}))
 
-    def delete(self, _api: str, kind: str, name: str, _namespace: str, uid: str, version: t.Optional[str]) -> None:
+    def delete(
+        self,
+        _api: str,
+        kind: str,
+        name: str,
+        _namespace: str,
+        uid: str,
+        version: t.Optional[str],
+        grace: t.Optional[int],
+    ) -> None:
         assert kind == "Pod"
         assert version is None
+        assert grace is None
         ordinal = int(name.rpartition("-")[2])
         assert self.pods[ordinal]["metadata"]["uid"] == uid
         self._change(lambda: self._remove(ordinal, "operation"))
