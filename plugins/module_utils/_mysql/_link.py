@@ -50,8 +50,6 @@ class Link:
         """What the server says; silence is an answer too. Raises Failure where the API server forbids to ask."""
         try:
             answer = self._asked()
-            self.client.patience = READ_TIMEOUT
-            return answer
         except NoAnswer as silence:
             self.client.patience = SILENT_TIMEOUT
             failure = self._tunnel.failure
@@ -64,6 +62,9 @@ class Link:
             return Answer(Kind.UNREACHABLE, f"its answer makes no sense here ({error.message}, error {error.code})")
         except ValueError as error:
             return Answer(Kind.UNREACHABLE, f"its answer makes no sense here ({error})")
+        else:
+            self.client.patience = READ_TIMEOUT
+            return answer
 
     def _asked(self) -> Answer:
         flavour, client = self.flavour, self.client
