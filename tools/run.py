@@ -93,8 +93,8 @@ CHECKS = (
 )
 LAB = Part("lab", 30, _one)
 ON_A_CLUSTER = (
-    Part("integration", 35, _totals),
-    Part("molecule", 30, _totals),
+    Part("integration", 45, _totals),
+    Part("molecule", 40, _totals),
     Part("faults-short", 15, _totals),
     # Last, because it gives the lab more nodes and takes them away again.
     Part("nodes", 15, _totals),

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 
 import pytest
 
@@ -116,12 +117,11 @@ def test_a_switchover_that_is_killed_anywhere_loses_nothing(flavour: str) -> Non
 
     for parts in range(40):
         world = formed(3, flavour, semi_sync=False)
-        left = [parts]
+        left = iter(range(parts))
 
-        def part(world: World = world, left: list[int] = left) -> None:
+        def part(world: World = world, left: t.Iterator[int] = left) -> None:
             world.write()
-            left[0] -= 1
-            if left[0] < 0:
+            if next(left, None) is None:
                 raise Dead
 
         run = Run(world, Desired(3), Switchover("shop-2"))
