@@ -147,8 +147,10 @@ class _Carrier:
         with contextlib.suppress(*self._broken):  # the pod, the API server or the client went away in the middle
             if self._layer:
                 self._send(self._layer.take())
-            while self._turn():
-                pass
+            # What came in one piece with the answer to the upgrade, as a server's greeting may.
+            going = self._receive() if self._decrypted() else True
+            while going:
+                going = self._turn()
             if self._out:
                 self._far.sendall(self._out)
             if self._back:
@@ -191,9 +193,12 @@ class _Carrier:
                 return False
             if opcode == self._codes.OPCODE_BINARY and not self._take(frame.data[0], frame.data[1:]):
                 return False
-            # Bytes that TLS has decrypted already do not show in select().
-            if not (isinstance(self._far, ssl.SSLSocket) and self._far.pending()):
+            if not self._decrypted():
                 return True
+
+    def _decrypted(self) -> bool:
+        """Whether there are bytes that TLS has decrypted already: they do not show in poll()."""
+        return isinstance(self._far, ssl.SSLSocket) and self._far.pending() > 0
 
     def _take(self, channel: int, data: bytes) -> bool:
         if channel not in self._greeted:

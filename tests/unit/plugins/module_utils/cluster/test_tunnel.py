@@ -7,15 +7,21 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import fcntl
 import hashlib
 import os
+import pathlib
 import resource
 import socket
+import ssl
 import threading
 import typing as t
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import BUFFER, _Carrier
 
@@ -94,6 +100,52 @@ def test_the_first_frame_of_a_channel_is_no_data(ends: Ends) -> None:
 
 def test_descriptors_may_have_any_number(high_ends: Ends) -> None:
     test_the_first_frame_of_a_channel_is_no_data(high_ends)
+
+
+def _certificate(folder: pathlib.Path) -> pathlib.Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = x509.CertificateBuilder(
+        name,
+        name,
+        key.public_key(),
+        x509.random_serial_number(),
+        now - datetime.timedelta(hours=1),
+        now + datetime.timedelta(hours=1),
+    ).sign(key, hashes.SHA256())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / "server.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+def test_a_greeting_that_comes_in_one_piece_with_the_upgrade_is_not_left_lying(tmp_path: pathlib.Path) -> None:
+    """A database that speaks first says nothing more until it is answered."""
+    certificate = _certificate(tmp_path)
+    client, near = socket.socketpair()
+    far, there = socket.socketpair()
+    frames = b"".join(
+        websocket.ABNF.create_frame(data, websocket.ABNF.OPCODE_BINARY).format()
+        for data in (b"\x00" + PORT, b"\x01" + PORT, b"\x00I am here")
+    )
+    told = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    told.load_cert_chain(certificate)
+    asks = ssl.create_default_context(cafile=str(certificate))
+
+    def greet() -> None:
+        with told.wrap_socket(there, server_side=True) as server:
+            server.sendall(b"answer to the upgrade" + frames)
+            server.recv(1)
+
+    threading.Thread(target=greet, daemon=True).start()
+    with client, near, asks.wrap_socket(far, server_hostname="localhost") as secured:
+        assert secured.recv(len(b"answer to the upgrade")) == b"answer to the upgrade"
+        threading.Thread(target=_Carrier(near, _websocket_on(secured)).run, daemon=True).start()
+        client.settimeout(10)
+        assert client.recv(100) == b"I am here"
 
 
 def test_much_data_both_ways_at_once_arrives_whole(ends: Ends) -> None:
