@@ -28,9 +28,9 @@ description:
   - A primary that is lost is never replaced by this module. See M(stateful.kube.mysql_failover).
   - Before each step the cluster and every server are looked at again. A run that was killed goes on from where it
     stopped when it is started again.
-  - The account needs the rights to get and patch the StatefulSet, to list pods and persistentvolumeclaims, to patch and
-    delete pods, to get the Secrets, to get, create and patch the ConfigMap and the Service, and to get and create
-    C(pods/portforward). With the right to watch StatefulSets and pods it waits less.
+  - The account needs the rights to get and patch the StatefulSet, to get, list, patch and delete pods, to list
+    persistentvolumeclaims, to get the Secrets, to get, create and patch the ConfigMap and the Service, to get, create,
+    update and delete leases, and to get and create C(pods/portforward). With the right to watch StatefulSets and pods it waits less.
 extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection

@@ -202,8 +202,6 @@ class _Planner:
                 self.view.evidence(),
                 (
                     f"bring back the volume of {primary} that has them",
-                    f"make a server primary that has everything: playbook stateful.kube.failover with to={names}, "
-                    f"while {primary} is stopped",
                     f"where they are not wanted, delete the claim and the pod of {names}: a new copy is taken",
                 ),
             )

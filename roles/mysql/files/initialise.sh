@@ -237,8 +237,8 @@ lost() {
     fail "The record of the set names $POD_NAME as primary, and its volume has no data: it is lost, or this is another \
 volume than before. Nothing was made in its place, because that would be an empty server under the name of the one that \
 had the data. Bring the volume back; or make a replica the primary (playbook stateful.kube.failover); or, where this was \
-the only server, restore a backup. To begin anew with nothing at all, delete the ConfigMap ${POD_NAME%-*}-record and run \
-the playbook stateful.kube.mysql again."
+the only server, restore a backup. To begin anew with nothing at all, remove it with its data \
+(playbook stateful.kube.remove with delete_data_of), and run the playbook mysql again."
 }
 
 read_record
