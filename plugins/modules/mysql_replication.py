@@ -30,7 +30,8 @@ description:
     stopped when it is started again.
   - The account needs the rights to get and patch the StatefulSet, to get, list, patch and delete pods, to list
     persistentvolumeclaims, to get the Secrets, to get, create and patch the ConfigMap and the Service, to get, create,
-    update and delete leases, and to get and create C(pods/portforward). With the right to watch StatefulSets and pods it waits less.
+    update and delete leases, and to get and create C(pods/portforward). With the right to watch StatefulSets and
+    pods it waits less.
 extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
@@ -28,6 +29,8 @@ Object = dict[str, t.Any]
 
 # Seconds that a primary which does not answer has to stop: nobody can write meanwhile, and InnoDB recovers.
 DISMISSED_WITHIN = 10
+# Seconds that a Service may take to lead elsewhere.
+ROUTED_WITHIN = 0.5
 
 
 def act(observer: Observer, step: Step, seen: Snapshot) -> None:
@@ -86,6 +89,8 @@ def _let_write(observer: Observer, link: Link, record: Record) -> None:
 def _fence(observer: Observer, step: Step, _seen: Snapshot) -> None:
     link = _link(observer, step.data["ordinal"])
     link.flavour.fence(link.client)
+    link.flavour.disconnect(link.client)
+    # Whoever came back meanwhile waits for that.
     link.flavour.disconnect(link.client)
     link.flavour.release(link.client)
 
@@ -196,6 +201,9 @@ def _hand_over(observer: Observer, step: Step, seen: Snapshot) -> None:
             take_back=lambda: _let_write(observer, old, former),
         )
         route(observer, step.target)
+        # Who came back before the Service led elsewhere is sent away once more, before the old one is let go.
+        time.sleep(ROUTED_WITHIN)
+        old.flavour.disconnect(old.client)
         # A commit may wait for a replica to have it: the nearest one is at hand.
         target = observer.target
         old.flavour.attach(old.client, target.host(step.data["to"]), target.port, observer.replication())

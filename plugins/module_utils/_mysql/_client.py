@@ -18,7 +18,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Miss
 # Seconds. A server that does not answer in this time counts as unreachable for this look.
 READ_TIMEOUT = 5.0
 # One that did not answer the last time is not waited for as long again.
-SILENT_TIMEOUT = 1.0
+SILENT_TIMEOUT = 2.5
+# Seconds after which the server ends a session that says nothing: less than a Lease lasts, so whoever was frozen finds
+# that it has none any more.
+IDLE = 15
 # Some statements wait for other transactions, or for other servers.
 CHANGE_TIMEOUT = 30.0
 
@@ -26,8 +29,9 @@ CHANGE_TIMEOUT = 30.0
 ACCESS_DENIED = (1044, 1045, 1698)
 NO_SUCH_TABLE = (1049, 1146)
 LOCK_WAIT_TIMEOUT = 1205
-# Those of the driver: no connection, or a broken one.
+# Those of the driver: no connection, or a broken one. And what a server says that stops, or has ended the session.
 CLIENT_ERRORS = range(2000, 3000)
+GOING = (1053, 1927, 4031)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +98,10 @@ class Client:
         for statement in statements:
             self.rows(statement, seconds=seconds)
 
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
     def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -114,6 +122,7 @@ class Client:
                 password=self._credentials.password,
                 charset="utf8mb4",
                 autocommit=True,
+                init_command=f"SET SESSION wait_timeout = {IDLE}",
                 read_timeout=self.patience,
                 write_timeout=READ_TIMEOUT,
                 defer_connect=True,
@@ -131,7 +140,7 @@ class Client:
         except pymysql.MySQLError as exc:
             code = exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
             message = str(exc.args[1] if len(exc.args) > 1 else exc)
-            if code in CLIENT_ERRORS or code == 0:
+            if code in CLIENT_ERRORS or code in GOING or code == 0:
                 self.close()
                 raise NoAnswer(message) from exc
             raise SqlError(code, message) from exc

@@ -160,10 +160,10 @@ def _idle(view: View, receiving: t.Sequence[int]) -> t.Union[Refusal, list[Step]
         name, source = view.target.pod(ordinal), view.seen.answer(ordinal).source
         if source is None or source.applier == "Yes":
             continue
-        if source.error:
+        if source.apply_error:
             return Refusal(
                 f"{name} does not apply what it has received, and may have it alone. Nothing was changed.",
-                (*view.evidence(), f"its error is: {source.error}"),
+                (*view.evidence(), f"its error is: {source.apply_error}"),
                 ("mend that, and let it go on", f"go on without it, and lose what only it has: without={name}"),
             )
         steps.append(Step(APPLY, name, f"let {name} apply what it has received", data={"ordinal": ordinal}))

@@ -15,7 +15,12 @@ from __future__ import annotations
 import abc
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import Client, Credentials, SqlError
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import (
+    CLIENT_ERRORS,
+    Client,
+    Credentials,
+    SqlError,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import BinlogState, GtidSet, History
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Source
 
@@ -244,14 +249,19 @@ def flavour_of(version: str) -> Flavour:
 
 
 def _source(row: t.Mapping[str, t.Any], source: str, replica: str) -> Source:
-    errors = [str(row.get(f"Last_{thread}_Error") or "") for thread in ("IO", "SQL")]
+    receiver = str(row.get(f"{replica}_IO_Running") or "No")
+    receiving, applying = (str(row.get(f"Last_{thread}_Error") or "") for thread in ("IO", "SQL"))
+    if receiver == "No" and int(row.get("Last_IO_Errno") or 0) in CLIENT_ERRORS:
+        # It had no connection when it was stopped, which is why nobody has taken this back.
+        receiving = ""
     lag = row.get(f"Seconds_Behind_{source}")
     return Source(
         host=str(row.get(f"{source}_Host") or ""),
-        receiver=str(row.get(f"{replica}_IO_Running") or "No"),
+        receiver=receiver,
         applier=str(row.get(f"{replica}_SQL_Running") or "No"),
         lag=None if lag is None else float(lag),
-        error="; ".join(error for error in errors if error),
+        error="; ".join(error for error in (receiving, applying) if error),
+        apply_error=applying,
     )
 
 

@@ -53,6 +53,13 @@ def hand_over(
 
 
 def _catch_up(old: Link, new: Link, former: str, pod: str) -> None:
-    position = str(old.client.rows(old.flavour.position)[0]["position"] or "")
+    position = _position(old)
     if not new.flavour.wait_for(new.client, position, CATCH_UP):
         raise NotYet(f"{pod} has not applied what {former} wrote last within {CATCH_UP} s, so {former} goes on")
+    # What keeps everybody from writing may end with the session, and this one ends with it.
+    if _position(old) != position:
+        raise NotYet(f"{former} was written to although it is fenced, so it goes on")
+
+
+def _position(link: Link) -> str:
+    return str(link.client.rows(link.flavour.position)[0]["position"] or "")

@@ -49,7 +49,7 @@ class Link:
     def ask(self) -> Answer:
         """What the server says; silence is an answer too. Raises Failure where the API server forbids to ask."""
         try:
-            answer = self._asked()
+            answer = self._asked_anew() if self.client.connected else self._asked()
         except NoAnswer as silence:
             self.client.patience = SILENT_TIMEOUT
             failure = self._tunnel.failure
@@ -57,14 +57,22 @@ class Link:
                 raise failure from silence
             return Answer(Kind.UNREACHABLE, self._tunnel.error or f"no answer ({silence})")
         except SqlError as error:
-            if error.code in ACCESS_DENIED:
-                return Answer(Kind.REFUSED, f"it does not let in the user of the Secret ({error.message})")
-            return Answer(Kind.UNREACHABLE, f"its answer makes no sense here ({error.message}, error {error.code})")
+            # Whoever says no is there: such a primary is not to be replaced as one that is lost.
+            denied = error.code in ACCESS_DENIED
+            why = "it does not let in the user of the Secret" if denied else "it answers with an error"
+            return Answer(Kind.REFUSED, f"{why} ({error.message}, error {error.code})")
         except ValueError as error:
-            return Answer(Kind.UNREACHABLE, f"its answer makes no sense here ({error})")
+            return Answer(Kind.REFUSED, f"its answer makes no sense here ({error})")
         else:
             self.client.patience = READ_TIMEOUT
             return answer
+
+    def _asked_anew(self) -> Answer:
+        """Once more where the session of before is gone: that is no silence of the server."""
+        try:
+            return self._asked()
+        except NoAnswer:
+            return self._asked()
 
     def _asked(self) -> Answer:
         flavour, client = self.flavour, self.client
@@ -80,7 +88,8 @@ class Link:
             executed=flavour.history(str(said["executed"] or "")),
             received=flavour.received(configured[0]) if configured else None,
             purged=flavour.history(str(said["purged"] or "")) if "purged" in said else None,
-            read_only=str(said["read_only"]) != "0",
+            # MariaDB says OFF from 12.0 on.
+            read_only=str(said["read_only"]).upper() not in ("0", "OFF"),
             own=own,
             source=flavour.source(configured[0]) if configured else None,
             semi_sync=flavour.is_semi_sync(client),

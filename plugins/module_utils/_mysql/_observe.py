@@ -192,7 +192,8 @@ def _text(secret: t.Optional[Object], key: str, namespace: str, name: str, optio
             "another Secret."
         )
     try:
-        return base64.b64decode(value).decode()
+        # A line break at the end is no part of it: no shell hands it on either.
+        return base64.b64decode(value).decode().rstrip("\n")
     except ValueError as exc:
         raise Failure(
             f"{option}: {key} in Secret {namespace}/{name} must be text in UTF-8, and is not. Correct the Secret."

@@ -285,6 +285,14 @@ class _Planner:
         if steps:
             return steps
         self._insist_on_newest()
+        if answer.source and answer.source.apply_error and not answer.applied:
+            raise _Refused(
+                Refusal(
+                    f"{name} is to take writes, and cannot apply what it has received. Nothing was changed.",
+                    (*self.view.evidence(), f"its error is: {answer.source.apply_error}"),
+                    ("mend what it stumbles over, and let it go on (START REPLICA SQL_THREAD)",),
+                )
+            )
         if not answer.applied:
             steps += self._apply(ordinal)
         return [*steps, self._promote(ordinal)]

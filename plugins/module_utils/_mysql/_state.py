@@ -38,6 +38,8 @@ class Source:
     #: seconds behind the source, as far as it is known
     lag: t.Optional[float] = None
     error: str = ""
+    #: the part of it that is the applier's
+    apply_error: str = ""
 
     @property
     def runs(self) -> bool:

@@ -124,6 +124,8 @@ class View:
         if self.lost_source(ordinal):
             return f"{name} lacks transactions that {primary} has no binary logs of any more"
         source = answer.source
+        if source and source.applier == "No" and source.apply_error:
+            return f"{name} cannot apply what it has received: {source.apply_error}"
         if source and self.attached(ordinal) and source.error and not source.runs:
             return f"{name} stopped replicating: {source.error}"
         return ""
@@ -165,7 +167,7 @@ class View:
         """One line of evidence."""
         answer, name = self.seen.answer(ordinal), self.target.pod(ordinal)
         if answer.kind is Kind.REFUSED:
-            return f"{name} refuses the login"
+            return f"{name} answers, and cannot be asked ({answer.detail or 'it refuses the login'})"
         if not answer.serves:
             return f"{name} does not answer ({answer.detail or self.pod(ordinal).obstacle or 'no reason known'})"
         has = f"has {answer.has}" if answer.has else "has no transaction"

@@ -31,7 +31,7 @@ class Pod:
     uid: str = ""
     node: str = ""
     created: str = ""
-    #: whether any of its containers runs, those that only prepare it aside
+    #: whether its server runs
     running: bool = True
     obstacle: t.Optional[str] = None
     claims: tuple[str, ...] = ()
@@ -48,12 +48,15 @@ def pod_fields(obj: Object) -> dict[str, t.Any]:
     """The fields of a Pod."""
     metadata, status = obj["metadata"], obj.get("status") or {}
     containers = status.get("containerStatuses") or ()
+    # The role names the container after the application; one that runs beside a server is no server.
+    main = (metadata.get("labels") or {}).get("app.kubernetes.io/name")
+    servers = [container for container in containers if container.get("name") == main] or containers
     return {
         "name": metadata["name"],
         "uid": metadata.get("uid", ""),
         "node": obj["spec"].get("nodeName") or "",
         "created": metadata.get("creationTimestamp", ""),
-        "running": any("running" in container.get("state", {}) for container in containers),
+        "running": any("running" in container.get("state", {}) for container in servers),
         "obstacle": pod_obstacle(obj),
         "claims": claim_names(obj),
         "revision": revision_hash(obj),

@@ -229,6 +229,7 @@ SQL
     *" $POD_NAME "*)
         random=$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')
         echo $((100 + ${POD_NAME##*-} + 1000 * (1 + random % 4000000))) >"$new/stateful_server_id"
+        sync -f "$new"
         ;;
     esac
 }

@@ -18,6 +18,7 @@ if grep -q '^rpl_semi_sync' /etc/stateful/my.cnf; then
     writable="$waits, GLOBAL $writable"
 fi
 statements=/run/mysqld/start.sql
+set --
 epoch=$(cat /run/record/epoch)
 primary=$(cat /run/record/primary)
 case $epoch in
@@ -46,5 +47,11 @@ fi >"$statements"
 # One that took its copy in place of data that it wrote is another server than before.
 id=$((100 + ${POD_NAME##*-}))
 [ ! -s /var/lib/mysql/data/stateful_server_id ] || id=$(cat /var/lib/mysql/data/stateful_server_id)
+# With it on, a MariaDB before 10.6.19, 10.11.9 and 11.4.3 cuts off what it has not committed from its binary log when it
+# recovers, as somebody who is to become a replica: a primary that crashed would lose what a replica has acknowledged.
+if [ "$server" = mariadbd ] && [ "$primary" = "$POD_NAME" ] && grep -q '^rpl_semi_sync' /etc/stateful/my.cnf; then
+    set -- --rpl-semi-sync-slave-enabled=0
+    echo 'SET GLOBAL rpl_semi_sync_slave_enabled = 1;' >>"$statements"
+fi
 exec "$server" --defaults-file=/etc/stateful/my.cnf --init-file="$statements" --server-id="$id" \
-    --report-host="$POD_NAME.$SERVICE.$POD_NAMESPACE.svc.$CLUSTER_DOMAIN"
+    --report-host="$POD_NAME.$SERVICE.$POD_NAMESPACE.svc.$CLUSTER_DOMAIN" "$@"

@@ -33,7 +33,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client imp
 
 NAMESPACE_NOT_FOUND = 26
 # The cursor is gone, a capped collection overran the reader, it was renamed, a majority does not have it yet.
-READ_AGAIN = (43, 136, 175, 237, 246)
+# 211: who has just come up does not have the keys yet by which times are signed.
+READ_AGAIN = (43, 136, 175, 211, 237, 246)
 # How often the list of collections is taken anew at once, where collections change at that very moment.
 QUIET_TRIES = 10
 # Seconds between two looks at the oplog while documents are read.

@@ -14,8 +14,9 @@ import pytest
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import Wish as Failover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import plan_failover
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._flavour import MySQL
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import plan
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Record, Snapshot, Source
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Answer, Kind, Record, Snapshot, Source
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import Wish as Switchover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import plan_switchover
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
@@ -461,3 +462,44 @@ def test_a_successor_that_is_lost_too_is_replaced_once_the_one_before_is_gone() 
     found = plan_failover(TARGET, wish, gone)
     assert isinstance(found, Plan)
     assert (found.steps[0].data["primary"], found.steps[0].data["dismissed"]) == ("shop-2", "shop-1")
+
+
+def test_a_server_that_answers_with_an_error_is_not_lost() -> None:
+    told = Answer(Kind.REFUSED, "it answers with an error (Too many connections, error 1040)")
+    seen = dataclasses.replace(LOST, answers={**LOST.answers, 0: told})
+    assert "answers, so there is nothing to fail over from" in reason(plan_failover(TARGET, Failover(), seen))
+
+
+def test_a_replica_that_cannot_apply_is_named_whoever_its_source_was() -> None:
+    stands = replica(2, of=1, executed=gtids(of_0="1-3"), received=FIVE)
+    source = dataclasses.replace(stands.source, applier="No", error="Duplicate entry", apply_error="Duplicate entry")
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: dataclasses.replace(stands, source=source)})
+    assert "shop-2 cannot apply what it has received: Duplicate entry" in reason(plan_for(seen))
+    assert first(plan_for(seen, Desired(3, copies=("shop-2",)))) == "copy shop-2"
+
+
+def test_a_successor_that_cannot_apply_what_it_received_takes_no_writes() -> None:
+    stands = dataclasses.replace(
+        halted(1, executed=gtids(of_0="1-4")),
+        source=Source(
+            TARGET.host(0), receiver="No", applier="No", error="Duplicate entry", apply_error="Duplicate entry"
+        ),
+    )
+    seen = dataclasses.replace(GONE, answers={**GONE.answers, 1: stands})
+    assert "cannot apply what it has received" in reason(plan_for(seen))
+
+
+def test_a_replica_that_was_halted_without_a_connection_is_attached_again() -> None:
+    """Its error is of the time when the primary was away."""
+    row = {
+        "Source_Host": TARGET.host(0),
+        "Replica_IO_Running": "No",
+        "Replica_SQL_Running": "Yes",
+        "Last_IO_Errno": 2003,
+        "Last_IO_Error": "Error connecting to source",
+        "Seconds_Behind_Source": None,
+    }
+    assert MySQL().source(row).error == ""
+    assert MySQL().source({**row, "Last_IO_Errno": 13114}).error == "Error connecting to source"
+    answers = {**HEALTHY.answers, 1: dataclasses.replace(replica(1), source=MySQL().source(row))}
+    assert first(plan_for(dataclasses.replace(HEALTHY, answers=answers))) == "attach shop-1"
