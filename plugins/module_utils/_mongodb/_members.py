@@ -142,10 +142,6 @@ class Members:
     def _may_join(self, ordinal: int, config: Config) -> list[Step]:
         """A member joins only when its own answer says that it has no other data to lose."""
         answer, name = self.seen.answer(ordinal), self.target.pod(ordinal)
-        if answer.users and answer.settled:
-            return [
-                self.view.wait(f"wait until {name} can join: its disk has users, so data, and is of no replica set")
-            ]
         if answer.kind is Kind.UNINITIALISED and answer.settled:
             return []
         if answer.kind in (Kind.MEMBER, Kind.REMOVED) and answer.set_id == config.set_id:

@@ -165,11 +165,11 @@ def _other_data(target: Target, _desired: Desired, seen: Snapshot) -> t.Optional
     """A new set begins with the data of pod 0 alone, and overwrites that of whoever joins."""
     if seen.recorded or seen.of_kind(*HAS_CONFIG):
         return None
-    having = [ordinal for ordinal in seen.of_kind(Kind.UNINITIALISED) if ordinal and seen.answers[ordinal].users]
     # A starting member of a set says the same for a moment.
-    names = ", ".join(target.pod(ordinal) for ordinal in having if seen.answers[ordinal].settled)
-    if not names:
+    having = [ordinal for ordinal, answer in seen.answers.items() if ordinal and answer.users and answer.settled]
+    if not having:
         return None
+    names = ", ".join(target.pod(ordinal) for ordinal in having)
     return Refusal(
         f"The disks of {names} have users, so data, and are of no replica set. A new one would begin with what "
         f"{target.pod(0)} has, and overwrite them: expected data on the disk of {target.pod(0)} alone, or on none.",

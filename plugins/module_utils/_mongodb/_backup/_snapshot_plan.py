@@ -152,8 +152,8 @@ def plan(target: Target, wish: Wish, around: Around, given_up: bool = False) -> 
     if wish.verify and not around.verified:
         sentence = "verify it: start a mongod on a volume made of it, and validate every collection"
         steps.append(Step("verify", around.made or target.name, sentence))
-    steps += [_remove(one, f"which never became ready ({one.error})") for one in failed(around)]
-    steps += [_remove(one, f"of {one.taken}") for one in outdated(wish, around)]
+    steps += [_remove(one, f", which never became ready ({one.error})") for one in failed(around)]
+    steps += [_remove(one, f" (of {one.taken})") for one in outdated(wish, around)]
     return Plan(tuple(steps), warnings)
 
 
@@ -161,7 +161,7 @@ def _taken_back(around: Around) -> Plan:
     """One that never became ready is of no use to anybody."""
     mine = around.mine
     if mine and not mine.ready and not mine.going:
-        return Plan((_remove(mine, "which did not become ready"),))
+        return Plan((_remove(mine, ", which did not become ready"),))
     return Plan((_wait(around.made, "nothing more"),))
 
 
@@ -281,7 +281,7 @@ def _refusal(target: Target, wish: Wish, around: Around) -> t.Optional[Refusal]:
 
 
 def _remove(one: Kept, why: str) -> Step:
-    return Step("remove", one.name, f"remove {one.name}, {why}", data={"uid": one.uid})
+    return Step("remove", one.name, f"remove {one.name}{why}", data={"uid": one.uid})
 
 
 def _wait(target: str, what: str) -> Step:

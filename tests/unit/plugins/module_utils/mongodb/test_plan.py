@@ -225,14 +225,6 @@ def test_a_new_set_may_begin_with_data_of_pod_0_and_overwrites_no_other() -> Non
     assert isinstance(plan(TARGET, Desired(3), seen(formed_by_others, recorded="")), Plan)
 
 
-def test_who_has_data_of_no_set_does_not_join() -> None:
-    its = config(3)
-    answers = {o: member("PRIMARY" if not o else "SECONDARY", its) for o in range(3)}
-    found = plan(TARGET, Desired(4), seen({**answers, 3: FORGOTTEN}))
-    assert isinstance(found, Plan)
-    assert "wait until shop-3 can join: its disk has users" in found.steps[0].sentence
-
-
 def test_a_recorded_set_is_waited_for_and_never_initiated() -> None:
     answers = {0: EMPTY, 1: EMPTY, 2: Answer(Kind.UNREACHABLE, "no answer")}
     assert steps(Desired(3), seen(answers)) == ["wait"]
