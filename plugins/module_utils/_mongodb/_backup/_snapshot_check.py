@@ -125,9 +125,9 @@ def died(found: Object) -> str:
 
 
 def last_words(lines: t.Sequence[str]) -> str:
-    """What a mongod's log says in the end: its errors, behind which a backtrace may come. Pure."""
+    """What the end of a mongod's log says: its first errors, behind which come its own abort and a backtrace. Pure."""
     errors = [line for line in lines if '"s":"F"' in line or '"s":"E"' in line]
-    return " ".join((errors or list(lines))[-3:])[:1000] or "nothing"
+    return " ".join(errors[:3] or lines[-3:])[:1000] or "nothing"
 
 
 class Check:
@@ -230,7 +230,7 @@ class Check:
                 if ended or time.monotonic() > until:
                     self._require_alive()
                     raise self._not_told(
-                        f"the mongod on it does not serve ({ended or exc}); it said last: {self._said()}",
+                        f"the mongod on it does not serve ({ended or exc}); it said last: {last_words(self._log())}",
                         AGAIN if ended else ROOM,
                     ) from exc
             else:
@@ -244,16 +244,16 @@ class Check:
         while True:
             found = self._cluster.get("v1", "Pod", self._name, self._target.namespace)
             how = died(found) if found else ""
-            said = self._said() if how else ""
+            log = self._log() if how else []
             # A full volume is none that is damaged.
-            if how and NO_SPACE not in said:
-                raise Wrong(f"the mongod on it {how}; it said last: {said}")
+            if how and not any(NO_SPACE in line for line in log):
+                raise Wrong(f"the mongod on it {how}; it said last: {last_words(log)}")
             if how or found is None or failed(found) or time.monotonic() >= until:
                 return
             time.sleep(0.3)
 
-    def _said(self) -> str:
-        return last_words(self._cluster.log_tail(self._target.namespace, self._name, probe.CONTAINER, lines=LOG_LINES))
+    def _log(self) -> list[str]:
+        return self._cluster.log_tail(self._target.namespace, self._name, probe.CONTAINER, lines=LOG_LINES)
 
     def _not_told(self, why: str, advice: str = AGAIN) -> Failure:
         return Failure(

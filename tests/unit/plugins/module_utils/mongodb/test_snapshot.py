@@ -113,6 +113,8 @@ def test_only_a_mongod_that_ended_by_itself_says_something_of_the_files() -> Non
 
 def test_its_errors_are_quoted_and_not_the_backtrace_behind_them() -> None:
     assert check.last_words([BACKTRACE, FATAL, *[BACKTRACE] * 50]) == FATAL
+    aborts = [f'{{"t":1,"s":"F","msg":"abort {number}"}}' for number in range(9)]
+    assert check.last_words([BACKTRACE, FATAL, *aborts]) == " ".join([FATAL, *aborts[:2]])
     assert check.last_words(["one", "two", "three", "four"]) == "two three four"
     assert check.last_words([]) == "nothing"
 
@@ -159,7 +161,9 @@ def test_what_says_nothing_of_the_files_is_not_told_and_room_is_advised_where_it
     assert "Make room" not in told(pod({"reason": "OOMKilled", "exitCode": 137}, ready=False))
     assert "Make room" not in told(pod(ABORTED, ready=False, reason="Evicted"))
     # A volume that is full is none that is damaged.
-    assert "could not be verified" in told(pod(ABORTED, ready=False), ['{"s":"E","msg":"No space left on device"}'])
+    assert "could not be verified" in told(
+        pod(ABORTED, ready=False), ['{"s":"E","msg":"No space left on device"}', *[FATAL] * 5]
+    )
     assert "Make room for a volume" in told(pod(ready=False, phase="Pending"), timeout=-1.0)
 
 
