@@ -22,7 +22,8 @@ description:
   - What is in it is noted on the VolumeSnapshot, as C(stateful.kube/mongodb-snapshot).
   - A snapshot mostly lives where its volume lives, and goes with it. It replaces no backup in another place.
   - Where the snapshot does not become ready in time, it is deleted again. One that a run which was killed has begun
-    becomes ready by itself, and counts.
+    becomes ready by itself, and counts. Where it has an error and is older than a day, it is deleted once another one
+    is ready.
   - The newest one is noted on the StatefulSet, where M(stateful.kube.mongodb_replica_set_info) finds it.
   - The account needs the rights to get and patch the StatefulSet, to get the Secret, to list pods and
     persistentvolumeclaims, to get and create C(pods/portforward), and to list, create, patch and delete

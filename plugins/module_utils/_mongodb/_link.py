@@ -139,7 +139,9 @@ class Link:
                 return None
             if error.code == _client.INVALID_CONFIG:
                 return Answer(Kind.REMOVED, error.message, config=_config_of(client))
-            return self._without_status(client, error, new_disk)
+            # Whom the Secret names is known here, and nobody is on a new disk.
+            answer = self._without_status(client, error, new_disk=False)
+            return dataclasses.replace(answer, users=answer.kind is Kind.UNINITIALISED)
         config = _config_of(client)
         if config is None:
             return Answer(Kind.UNREACHABLE, "it reports a status and no configuration")

@@ -19,7 +19,7 @@ HAS_CONFIG = (Kind.MEMBER, Kind.NO_USER, Kind.REMOVED)
 
 def refuse(target: Target, desired: Desired, seen: Snapshot) -> t.Optional[Refusal]:
     """The first reason not to go on, or None."""
-    for rule in (_standalone, _two_sets, _emptied, _left_claims, _locked_out):
+    for rule in (_standalone, _two_sets, _emptied, _left_claims, _other_data, _locked_out):
         found = rule(target, desired, seen)
         if found:
             return found
@@ -42,6 +42,8 @@ def _said(answer: Answer) -> str:
         return f"is in set {answer.set_name} and has no user yet ({answer.state or 'no state'})"
     if answer.kind is Kind.REFUSED:
         return "refuses the login"
+    if answer.users:
+        return f"is {answer.kind.value} and has users, so its disk has data"
     return f"is {answer.kind.value}" if not answer.detail else f"is {answer.kind.value} ({answer.detail})"
 
 
@@ -155,6 +157,26 @@ def _left_claims(target: Target, desired: Desired, seen: Snapshot) -> t.Optional
         (
             f"declare members: {max(seen.claims) + 1}, so that these disks are asked too",
             "or delete the claims, if you know that they hold nothing of worth",
+        ),
+    )
+
+
+def _other_data(target: Target, _desired: Desired, seen: Snapshot) -> t.Optional[Refusal]:
+    """A new set begins with the data of pod 0 alone, and overwrites that of whoever joins."""
+    if seen.recorded or seen.of_kind(*HAS_CONFIG):
+        return None
+    # A starting member of a set says the same for a moment.
+    having = [ordinal for ordinal, answer in seen.answers.items() if ordinal and answer.users and answer.settled]
+    if not having:
+        return None
+    names = ", ".join(target.pod(ordinal) for ordinal in having)
+    return Refusal(
+        f"The disks of {names} have users, so data, and are of no replica set. A new one would begin with what "
+        f"{target.pod(0)} has, and overwrite them: expected data on the disk of {target.pod(0)} alone, or on none.",
+        evidence(target, seen),
+        (
+            f"where {target.pod(0)} has the data to keep, give {names} empty claims",
+            f"where another one has it, give that data to the claim of {target.pod(0)}, and empty claims to the others",
         ),
     )
 

@@ -151,6 +151,8 @@ class Answer:
     settled: bool = True
     #: it lets anybody do anything, and does not know the root user of the Secret
     open: bool = False
+    #: not initialised, and a login was let in all the same: its disk has users, so data
+    users: bool = False
     #: the name in the configuration under which it finds itself
     me: str = ""
 

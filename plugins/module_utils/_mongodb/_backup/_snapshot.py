@@ -80,7 +80,8 @@ class Snapshots(Operation[Around]):
                     for one in listed
                 }
             self._set_id = seen.config.set_id if seen.config else ""
-        return Around(seen, found, drivers, classes, self._made, self._verification is not None, self._set_id)
+        verified = self._verification is not None
+        return Around(seen, found, drivers, classes, self._made, verified, self._set_id, time.time())
 
     def _snapshots(self) -> tuple[Kept, ...]:
         try:
@@ -105,7 +106,15 @@ class Snapshots(Operation[Around]):
             elif step.action == "verify":
                 self._verify(observed)
             else:
-                self._cluster.delete(API_VERSION, KIND, step.target, self._target.namespace)
+                self._remove(step)
+
+    def _remove(self, step: Step) -> None:
+        try:
+            self._cluster.delete(API_VERSION, KIND, step.target, self._target.namespace, uid=step.data["uid"])
+        except ApiError as error:
+            if not error.conflict:
+                raise
+            raise NotYet(f"VolumeSnapshot {step.target} has just changed") from error
 
     def _take(self, step: Step, observed: Around) -> None:
         target, ordinal = self._target, step.data["ordinal"]
@@ -148,18 +157,26 @@ class Snapshots(Operation[Around]):
             with Check(self._observer, self._alive, self.title, self.wait_timeout) as check:
                 self._verification = check.check(made)
         except Wrong as exc:
-            self._note(made, f"{FAILED} {iso(time.time())}: {exc}")
+            unmarked = self._note(made, f"{FAILED} {iso(time.time())}: {exc}")
             self.record()
+            marked = f"It could not be marked as such ({unmarked}): delete it" if unmarked else "It is marked as such"
             raise Failure(
-                f"{self.title}: VolumeSnapshot {made.name} is not what the set held: {exc}. It is marked as such. Take "
-                f"another one, and look at the storage under {made.note.get('claim')}."
+                f"{self.title}: VolumeSnapshot {made.name} is not what the set held: {exc}. {marked}. Take another "
+                f"one, and look at the storage under {made.note.get('claim')}."
             ) from exc
-        self._note(made, iso(time.time()))
+        unmarked = self._note(made, iso(time.time()))
+        if unmarked:
+            self._task.warn(f"{self.title}: {made.name} is proven, and that could not be noted on it ({unmarked}).")
 
-    def _note(self, made: Kept, verified: str) -> None:
+    def _note(self, made: Kept, verified: str) -> str:
+        """Why it could not be noted; empty where it was. What was found out is true without."""
         annotations = {NOTE: json.dumps({**made.note, "verified": verified}, sort_keys=True)}
         patch = {"metadata": {"annotations": annotations}}
-        self._cluster.merge(API_VERSION, KIND, made.name, self._target.namespace, patch)
+        try:
+            self._cluster.merge(API_VERSION, KIND, made.name, self._target.namespace, patch)
+        except (ApiError, Unreachable) as exc:
+            return str(exc).rstrip(".")
+        return ""
 
     def hopeless(self, observed: Around) -> t.Optional[str]:
         return self._given_up or None
@@ -194,17 +211,17 @@ class Snapshots(Operation[Around]):
         """Note on the StatefulSet what there is now, for ``status``. The snapshot is as good without."""
         if not self._made:
             return
-        mine = next((one for one in self._snapshots() if one.name == self._made), None)
-        self._observer.forget_objects()
-        stateful_set = self._observer.objects().stateful_set
-        if mine is None or stateful_set is None:
-            return
         try:
+            mine = next((one for one in self._snapshots() if one.name == self._made), None)
+            self._observer.forget_objects()
+            stateful_set = self._observer.objects().stateful_set
+            if mine is None or stateful_set is None:
+                return
             note = noted_snapshot(stateful_set.backup, mine.set_id, mine.facts(), self._target.namespace)
             annotate(self._cluster, self._target, stateful_set, {ANNOTATION: note}, exact=False)
-        except (ApiError, Unreachable) as exc:
+        except Failure as exc:
             self._task.warn(
-                f"{self.title}: {mine.name} is ready, and could not be noted on the StatefulSet, so status does not "
+                f"{self.title}: {self._made} is ready, and could not be noted on the StatefulSet, so status does not "
                 f"know of it ({exc})."
             )
 

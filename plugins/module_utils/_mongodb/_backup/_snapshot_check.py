@@ -17,6 +17,7 @@ import secrets
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import condition, failed, pod_obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
@@ -36,6 +37,15 @@ PATIENCE = 6 * 3600.0
 SCHEMA = "not compliant with the collection's schema"
 # Where mongod keeps data when nobody says otherwise.
 DATA = "/data/db"
+# Seconds that the kubelet may take to tell that a container has ended.
+TOLD_WITHIN = 20.0
+# Exit codes that are no word on the files: a clean end, wrong options, no port, SIGKILL, SIGTERM.
+NOT_ITS_OWN = (0, 2, 48, 137, 143)
+LOG_LINES = 200
+NO_SPACE = "No space left on device"
+# What may help where nothing could be told.
+AGAIN = "Take another one"
+ROOM = "Make room for a volume of its size and a pod"
 
 
 class Wrong(Exception):
@@ -45,10 +55,12 @@ class Wrong(Exception):
 def claim_of(name: str, namespace: str, owner: Object, source: Object, made: Kept) -> dict[str, t.Any]:
     """A claim like the one that was taken, made of the snapshot. Pure."""
     spec = source["spec"]
-    asked = made.size or (source.get("status") or {}).get("capacity", {}).get("storage")
+    has = (source.get("status") or {}).get("capacity", {}).get("storage") or spec["resources"]["requests"]["storage"]
+    # Drivers that do not know the size of a snapshot say 0.
+    asked = max(made.size or "0", has, key=quantity)
     wanted: dict[str, t.Any] = {
         "accessModes": spec["accessModes"],
-        "resources": {"requests": {"storage": asked or spec["resources"]["requests"]["storage"]}},
+        "resources": {"requests": {"storage": asked}},
         "dataSource": {"apiGroup": API_VERSION.partition("/")[0], "kind": "VolumeSnapshot", "name": made.name},
     }
     for key in ("storageClassName", "volumeMode"):
@@ -98,6 +110,26 @@ def damage(found: t.Mapping[str, t.Any]) -> str:
     return "; ".join(told) if errors or found.get("valid") else "it does not say why"
 
 
+def died(found: Object) -> str:
+    """How the container ended by itself; empty where it did not start, goes on, or was ended by others. Pure."""
+    status = found.get("status") or {}
+    # The pod has a reason where the kubelet ended it: Evicted, DeadlineExceeded, NodeShutdown.
+    if status.get("reason") or found["metadata"].get("deletionTimestamp"):
+        return ""
+    for one in status.get("containerStatuses") or ():
+        ended = (one.get("state") or {}).get("terminated") or {}
+        # Others are those of one that never started, or was killed: StartError, ContainerStatusUnknown, OOMKilled.
+        if ended.get("reason") == "Error" and ended.get("exitCode") not in NOT_ITS_OWN:
+            return f"ended with exit code {ended.get('exitCode')}"
+    return ""
+
+
+def last_words(lines: t.Sequence[str]) -> str:
+    """What the end of a mongod's log says: its first errors, behind which come its own abort and a backtrace. Pure."""
+    errors = [line for line in lines if '"s":"F"' in line or '"s":"E"' in line]
+    return " ".join(errors[:3] or lines[-3:])[:1000] or "nothing"
+
+
 class Check:
     """A mongod for the time of a look. Use it as a context manager."""
 
@@ -135,7 +167,10 @@ class Check:
             try:
                 self._await_serving(client)
                 return self._validated(client, made)
-            except (NoAnswer, CommandError) as exc:
+            except NoAnswer as exc:
+                self._require_alive(TOLD_WITHIN)
+                raise self._not_told(f"the mongod on it broke off ({exc})") from exc
+            except CommandError as exc:
                 raise self._not_told(f"the mongod on it broke off ({exc})") from exc
             finally:
                 client.close()
@@ -172,11 +207,14 @@ class Check:
             if found is None:
                 raise self._not_told(f"pod {self._name} was deleted")
             if failed(found):
+                self._require_alive()
                 raise self._not_told(f"pod {self._name} {failed(found)}")
             if time.monotonic() > until:
                 labels = probe.selector(scratch.APPLICATION, self._name)
                 told = diagnose(self._cluster, self._target.namespace, labels, owners=(self._name,))
-                raise self._not_told(f"pod {self._name} {pod_obstacle(found)}: {'; '.join(told) or 'nothing is told'}")
+                raise self._not_told(
+                    f"pod {self._name} {pod_obstacle(found)}: {'; '.join(told) or 'nothing is told'}", ROOM
+                )
             self._alive(f"waiting for pod {self._name}, which {pod_obstacle(found)}")
             time.sleep(0.3)
 
@@ -190,19 +228,36 @@ class Check:
                 found = self._cluster.get("v1", "Pod", self._name, self._target.namespace)
                 ended = failed(found) if found else "was deleted"
                 if ended or time.monotonic() > until:
-                    said = self._cluster.log_tail(self._target.namespace, self._name, probe.CONTAINER)
+                    self._require_alive()
                     raise self._not_told(
-                        f"the mongod on it does not serve ({ended or exc}); it said last: {' '.join(said)[:500]}"
+                        f"the mongod on it does not serve ({ended or exc}); it said last: {last_words(self._log())}",
+                        AGAIN if ended else ROOM,
                     ) from exc
             else:
                 return
             self._alive(f"waiting for the mongod in {self._name}, which recovers")
             time.sleep(0.3)
 
-    def _not_told(self, why: str) -> Failure:
+    def _require_alive(self, patience: float = 0.0) -> None:
+        """Raises Wrong where it ended by itself: a mongod starts on good files, and reads them."""
+        until = time.monotonic() + patience
+        while True:
+            found = self._cluster.get("v1", "Pod", self._name, self._target.namespace)
+            how = died(found) if found else ""
+            log = self._log() if how else []
+            # A full volume is none that is damaged.
+            if how and not any(NO_SPACE in line for line in log):
+                raise Wrong(f"the mongod on it {how}; it said last: {last_words(log)}")
+            if how or found is None or failed(found) or time.monotonic() >= until:
+                return
+            time.sleep(0.3)
+
+    def _log(self) -> list[str]:
+        return self._cluster.log_tail(self._target.namespace, self._name, probe.CONTAINER, lines=LOG_LINES)
+
+    def _not_told(self, why: str, advice: str = AGAIN) -> Failure:
         return Failure(
-            f"{self._title}: the snapshot is ready, and could not be verified: {why}. Make room for a volume of its "
-            "size and a pod, or do without verify."
+            f"{self._title}: the snapshot is ready, and could not be verified: {why}. {advice}, or do without verify."
         )
 
 

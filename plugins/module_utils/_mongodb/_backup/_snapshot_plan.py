@@ -20,7 +20,7 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import FAILED
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import choose
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._record import LABEL
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._record import LABEL, seconds
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import missing_secret
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import PRIMARY, Snapshot
@@ -34,6 +34,8 @@ CLASS = "VolumeSnapshotClass"
 DEFAULT = "snapshot.storage.kubernetes.io/is-default-class"
 #: on a VolumeSnapshot: what is in it
 NOTE = "stateful.kube/mongodb-snapshot"
+# Seconds for which one that has an error may still become ready: drivers report what they try again.
+HOPE = 24 * 3600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +106,8 @@ class Around:
     verified: bool = False
     #: the id of the set, as its members told it
     set_id: str = ""
+    #: seconds since the epoch
+    now: float = 0.0
 
     @property
     def own(self) -> list[Kept]:
@@ -122,11 +126,7 @@ def plan(target: Target, wish: Wish, around: Around, given_up: bool = False) -> 
     refusal = _refusal(target, wish, around)
     if refusal:
         return refusal
-    steps = [
-        Step("remove", one.name, f"remove {one.name}, which never became ready ({one.error})")
-        for one in around.own
-        if one.error and not one.ready and one.name != around.made
-    ]
+    steps: list[Step] = []
     warnings: tuple[str, ...] = ()
     mine = around.mine
     if not around.made:
@@ -152,7 +152,8 @@ def plan(target: Target, wish: Wish, around: Around, given_up: bool = False) -> 
     if wish.verify and not around.verified:
         sentence = "verify it: start a mongod on a volume made of it, and validate every collection"
         steps.append(Step("verify", around.made or target.name, sentence))
-    steps += [Step("remove", one.name, f"remove {one.name} (of {one.taken})") for one in outdated(wish, around)]
+    steps += [_remove(one, f", which never became ready ({one.error})") for one in failed(around)]
+    steps += [_remove(one, f" (of {one.taken})") for one in outdated(wish, around)]
     return Plan(tuple(steps), warnings)
 
 
@@ -160,8 +161,17 @@ def _taken_back(around: Around) -> Plan:
     """One that never became ready is of no use to anybody."""
     mine = around.mine
     if mine and not mine.ready and not mine.going:
-        return Plan((Step("remove", mine.name, f"remove {mine.name}, which did not become ready"),))
+        return Plan((_remove(mine, ", which did not become ready"),))
     return Plan((_wait(around.made, "nothing more"),))
+
+
+def failed(around: Around) -> list[Kept]:
+    """Those that will not become ready any more, whoever took them."""
+    return [
+        one
+        for one in around.own
+        if one.error and not one.ready and one.name != around.made and 0 < seconds(one.taken) < around.now - HOPE
+    ]
 
 
 def outdated(wish: Wish, around: Around) -> list[Kept]:
@@ -268,6 +278,10 @@ def _refusal(target: Target, wish: Wish, around: Around) -> t.Optional[Refusal]:
             choices=("name one of these", "leave read_from out"),
         )
     return None
+
+
+def _remove(one: Kept, why: str) -> Step:
+    return Step("remove", one.name, f"remove {one.name}{why}", data={"uid": one.uid})
 
 
 def _wait(target: str, what: str) -> Step:

@@ -17,7 +17,7 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import Issuer, Wish
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._secrets import document
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._secrets import OWNER, document
 
 Object = dict[str, t.Any]
 
@@ -81,6 +81,19 @@ def certificate(wish: Wish, target: Target, issuer: Issuer, names: t.Sequence[st
 def issued_name(name: str) -> str:
     """The Certificate, and the Secret that cert-manager keeps it in."""
     return f"{name}-issued"
+
+
+def require_own(target: Target, kind: str, found: t.Optional[Object]) -> None:
+    """What has the name and was not declared here belongs to somebody. Raises Failure."""
+    if found is None:
+        return
+    whose = _annotations(found).get(OWNER)
+    if whose != target.name:
+        raise Failure(
+            f"issuer: the {kind} {target.namespace}/{found['metadata']['name']} is not of this set: expected the "
+            f"annotation {OWNER}: {target.name}, found {whose or 'none'}. Nothing was changed. Rename or delete it, or "
+            "give the set another name."
+        )
 
 
 def differs(wanted: Object, found: t.Optional[Object]) -> str:

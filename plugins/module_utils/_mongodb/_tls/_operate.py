@@ -44,6 +44,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._issue
     certificate,
     differs,
     issued_name,
+    require_own,
     waits_for,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import (
@@ -157,6 +158,10 @@ class Tls(Conversation[Seen]):
                 f"certificate of {issuer.title}. Install cert-manager, or leave issuer out for an authority of the "
                 "set's own. Nothing was changed."
             ) from failure
+        require_own(target, KIND, found)
+        if found is None:
+            # cert-manager would write over it.
+            require_own(target, "Secret", secret)
         self._certificate = found
         why = differs(certificate(self._wish, target, issuer, self._names), found)
         if why and self._declared:

@@ -144,6 +144,28 @@ def test_errors_are_told_apart(server: dict[str, t.Any], code: int, kind: Kind) 
     assert link().ask(ROOT, new_disk=True).kind is kind
 
 
+def test_who_lets_in_a_login_and_is_not_initialised_has_users_and_no_new_disk(server: dict[str, t.Any]) -> None:
+    def forgotten(login: bool, name: str, _value: t.Any) -> t.Any:
+        if not login:
+            return CommandError(_client.UNAUTHORIZED, "requires authentication")
+        if name == "hello":
+            return {"topologyVersion": {"processId": 1}}
+        return CommandError(_client.NOT_YET_INITIALIZED, "no replset config has been received")
+
+    server["replies"] = forgotten
+    for member in (link(), link(login_first=True)):
+        answer = member.ask(ROOT, new_disk=True)
+        assert (answer.kind, answer.users, answer.settled) == (Kind.UNINITIALISED, True, False)
+
+    def empty(login: bool, name: str, _value: t.Any) -> t.Any:
+        code = _client.AUTHENTICATION_FAILED if login else _client.NOT_YET_INITIALIZED
+        return CommandError(code, "no")
+
+    server["replies"] = empty
+    answer = link(login_first=True).ask(ROOT, new_disk=True)
+    assert (answer.kind, answer.users, answer.settled) == (Kind.UNINITIALISED, False, True)
+
+
 def test_silence_is_not_uninitialised(server: dict[str, t.Any]) -> None:
     server["replies"] = lambda *_: NoAnswer("timed out")
     assert link().ask(ROOT, new_disk=True).kind is Kind.UNREACHABLE

@@ -35,6 +35,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Pl
 
 TARGET = Target(name="shop", namespace="prod", replica_set="shop", root_secret="shop-root")  # noqa: S106
 EMPTY = Answer(Kind.UNINITIALISED)
+FORGOTTEN = Answer(Kind.UNINITIALISED, users=True)
 
 
 def host(ordinal: int) -> str:
@@ -208,6 +209,20 @@ def test_unreachable_is_not_uninitialised() -> None:
 def test_a_starting_server_is_not_believed_at_once() -> None:
     answers = {0: EMPTY, 1: Answer(Kind.UNINITIALISED, settled=False), 2: EMPTY}
     assert steps(Desired(3), seen(answers, recorded=""))[0] == "wait"
+
+
+def test_a_new_set_may_begin_with_data_of_pod_0_and_overwrites_no_other() -> None:
+    assert steps(Desired(3), seen({0: FORGOTTEN, 1: EMPTY, 2: EMPTY}, recorded=""))[0] == "initiate"
+    told = refusal(Desired(3), seen({0: FORGOTTEN, 1: FORGOTTEN, 2: FORGOTTEN}, recorded=""))
+    assert told.startswith("The disks of shop-1, shop-2 have users, so data")
+    assert "shop-1 is not initialised and has users" in told
+    assert "disks of shop-2 have users" in refusal(Desired(3), seen({0: EMPTY, 1: EMPTY, 2: FORGOTTEN}, recorded=""))
+    # One that starts may be of a set, and is waited for.
+    starting = dataclasses.replace(FORGOTTEN, settled=False)
+    assert steps(Desired(3), seen({0: EMPTY, 1: EMPTY, 2: starting}, recorded=""))[0] == "wait"
+    # Whoever has a configuration decides.
+    formed_by_others = {0: FORGOTTEN, 1: FORGOTTEN, 2: member("PRIMARY", config(3))}
+    assert isinstance(plan(TARGET, Desired(3), seen(formed_by_others, recorded="")), Plan)
 
 
 def test_a_recorded_set_is_waited_for_and_never_initiated() -> None:

@@ -16,6 +16,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _record
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _snapshot_check as check
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _snapshot_plan as planner
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._record import seconds
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._snapshot_plan import Around, Kept, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
@@ -106,11 +107,25 @@ def test_what_is_not_ready_counts_as_none_and_is_waited_for_in_the_driver_s_word
     assert isinstance(found, Plan)
     assert found.steps[0].sentence == "wait until d is ready to use: its driver says pool is locked"
     assert not found.steps[0].change
-    # One that another run takes now is left alone, and one that failed is not.
-    others = (kept("a", ready=False), kept("b", ready=False, error="no room"))
-    assert planned(Wish(), around(snapshots=others)) == ["remove b", "snapshot shop-1", "wait shop"]
+    # One that another run takes now is left alone, whatever its driver says while it tries again.
+    others = (kept("a", ready=False), kept("b", "2026-11-20T10:00:00Z", ready=False, error="no room"))
+    now = seconds("2026-11-21T09:59:00Z")
+    assert planned(Wish(), around(snapshots=others, now=now)) == ["snapshot shop-1", "wait shop"]
+    # After a day there is no hope, and it goes when there is a better one.
+    after = around(snapshots=(*others, kept("d")), made="d", now=now + 120)
+    assert planned(Wish(verify=True), after) == ["verify d", "remove b"]
+    found = planner.plan(TARGET, Wish(), dataclasses.replace(after, snapshots=(*others, kept("d", ready=False))))
+    assert isinstance(found, Plan)
+    assert [step.action for step in found.steps] == ["wait", "remove"]
+    assert not planned(Wish(), dataclasses.replace(after, snapshots=(kept("b", "", ready=False, error="x"), kept("d"))))
     with pytest.raises(Failure, match="d was deleted while it was being taken"):
         planner.plan(TARGET, Wish(), around(made="d"))
+
+
+def test_the_very_one_that_was_seen_is_to_go() -> None:
+    found = planner.plan(TARGET, Wish(keep=1), around(snapshots=(kept("a", uid="u1"), kept("d")), made="d"))
+    assert isinstance(found, Plan)
+    assert [(step.target, step.data["uid"]) for step in found.steps] == [("a", "u1")]
 
 
 def test_a_run_that_gives_up_takes_it_away_and_ends() -> None:
@@ -206,6 +221,13 @@ def test_the_mongod_on_it_finds_the_files_where_the_member_has_them() -> None:
     # One that has grown needs a volume as large.
     assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
     assert claim["metadata"]["ownerReferences"][0]["uid"] == "u"
+
+    def size(restore_size: str, of: dict[str, t.Any] = source) -> str:
+        made = check.claim_of("x", "prod", owner, of, kept("s", size=restore_size))
+        return str(made["spec"]["resources"]["requests"]["storage"])
+
+    assert [size("0"), size("1Gi"), size("3G"), size("3Gi")] == ["2Gi", "2Gi", "3G", "3Gi"]
+    assert size("0", {**source, "status": {}}) == "1Gi"
 
 
 def test_documents_that_a_validator_would_not_take_are_no_damage() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import typing as t
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls import _issued as issued
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._certificates import names_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._operate import Tls
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._tls._plan import REQUIRE, Issuer, Wish
 
 TARGET = Target("shop", "web", "shop", "shop")
@@ -40,6 +42,38 @@ def test_it_has_the_names_that_one_of_our_own_has() -> None:
     long = declared(target=Target("shop", "n" * 63, "shop", "shop"))["spec"]
     assert "commonName" not in long
     assert issued.certificate(WISH, TARGET, ISSUER, ["localhost"])["spec"].get("ipAddresses") is None
+
+
+def test_what_others_have_under_its_name_is_left_alone() -> None:
+    class FakeCluster:
+        found: t.Optional[dict[str, t.Any]] = None
+
+        def get(self, _version: str, _kind: str, _name: str, _namespace: str) -> t.Optional[dict[str, t.Any]]:
+            return self.found
+
+    cluster = FakeCluster()
+    observer: t.Any = SimpleNamespace(cluster=cluster, target=TARGET)
+    tls = Tls(observer, WISH, 1.0)
+    tls._names = names_of(TARGET, "shop")
+    others: dict[str, t.Any] = {"metadata": {"name": "shop-issued", "annotations": {}}}
+    # A removal looks for this on the Certificate, too.
+    ours = declared()
+    assert ours["metadata"]["annotations"] == {"stateful.kube/mongodb-tls": "shop"}
+    for found, secret, kind in ((others, None, "Certificate"), (others, ours, "Certificate"), (None, others, "Secret")):
+        cluster.found = found
+        with pytest.raises(Failure, match=rf"the {kind} web/shop-issued is not of this set: .* found none\. Nothing"):
+            tls._asked(ISSUER, secret)
+    cluster.found = {"metadata": {"name": "shop-issued", "annotations": {"stateful.kube/mongodb-tls": "cart"}}}
+    with pytest.raises(Failure, match=r"expected the annotation stateful.kube/mongodb-tls: shop, found cart"):
+        tls._asked(ISSUER, None)
+    cluster.found = None
+    for secret in (None, ours):
+        first = tls._asked(ISSUER, secret)
+        assert first
+        assert first.why_declare == "there is none yet"
+    # cert-manager keeps the Secret of one of ours, annotations and all.
+    cluster.found = live(ours, condition("Ready", "True"))
+    assert tls._asked(ISSUER, others) is None
 
 
 def live(made: dict[str, t.Any], *conditions: dict[str, t.Any], generation: int = 1) -> dict[str, t.Any]:
