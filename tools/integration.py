@@ -23,8 +23,8 @@ import yaml
 TARGETS = pathlib.Path("tests") / "integration" / "targets"
 # Images that a target wants and that not every lab has: the first time they are made, which takes minutes for MinIO.
 IMAGES = {"mongodb_backup_s3": ("minio", "python-pymongo")}
-# What these change is the whole cluster's: nothing else runs beside them.
-ALONE = frozenset(("storage_class",))
+# What these change, or look at, is the whole cluster's or machine's: nothing else runs beside them.
+ALONE = frozenset(("connection", "storage_class"))
 
 
 def targets() -> list[str]:
