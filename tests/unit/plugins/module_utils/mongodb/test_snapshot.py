@@ -138,7 +138,7 @@ def test_a_mongod_that_dies_of_what_it_finds_is_a_snapshot_that_is_wrong(
         def __init__(self, *_what: t.Any) -> None:
             pass
 
-        def __enter__(self) -> FakeTunnel:
+        def __enter__(self) -> t.Any:
             return self
 
         def __exit__(self, *_what: t.Any) -> None:

@@ -222,11 +222,11 @@ def test_the_mongod_on_it_finds_the_files_where_the_member_has_them() -> None:
     assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
     assert claim["metadata"]["ownerReferences"][0]["uid"] == "u"
 
-    def size(restore_size: str, of: dict[str, t.Any] = source) -> str:
+    def size(restore_size: str, of: t.Mapping[str, t.Any]) -> str:
         made = check.claim_of("x", "prod", owner, of, kept("s", size=restore_size))
         return str(made["spec"]["resources"]["requests"]["storage"])
 
-    assert [size("0"), size("1Gi"), size("3G"), size("3Gi")] == ["2Gi", "2Gi", "3G", "3Gi"]
+    assert [size(text, source) for text in ("0", "1Gi", "3G", "3Gi")] == ["2Gi", "2Gi", "3G", "3Gi"]
     assert size("0", {**source, "status": {}}) == "1Gi"
 
 
