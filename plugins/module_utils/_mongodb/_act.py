@@ -12,7 +12,6 @@ import contextlib
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import replace_pod
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _client
@@ -28,7 +27,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe im
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Snapshot, StatefulSet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._versions import CONFIRMED_SINCE, series_of
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
-from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import ROLLOUT_MANAGER, handed_back
+from ansible_collections.stateful.kube.plugins.module_utils._workload._as_seen import patch_as_seen
+from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import handed_back
 
 # Seconds that another member gets to catch up before the primary steps down, that the old one then stays out, and that
 # members other than the one that is to take over do not stand for election.
@@ -388,11 +388,7 @@ def patch_stateful_set(observer: Observer, step: Step, patch: dict[str, t.Any]) 
     """With the version that was seen in ``patch`` it is a compare-and-set. Raises NotYet where it is another one."""
     target = observer.target
     try:
-        observer.cluster.merge("apps/v1", "StatefulSet", target.name, target.namespace, patch, manager=ROLLOUT_MANAGER)
-    except ApiError as error:
-        if not (error.conflict or error.not_found):
-            raise
-        raise NotYet(f"the StatefulSet {target.name} changed meanwhile; next: {step.sentence}") from error
+        patch_as_seen(observer.cluster, "apps/v1", "StatefulSet", target.name, target.namespace, patch, step)
     finally:
         observer.forget_objects()
 

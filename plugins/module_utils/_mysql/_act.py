@@ -12,7 +12,6 @@ import dataclasses
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import replace_pod
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql import _record
@@ -23,6 +22,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._link import 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import BY_NAME, ROLE, Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Record, Snapshot, StatefulSet
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
+from ansible_collections.stateful.kube.plugins.module_utils._workload._as_seen import patch_as_seen
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import ROLLOUT_MANAGER, handed_back
 
 Object = dict[str, t.Any]
@@ -235,13 +235,8 @@ def _hand_back(observer: Observer, step: Step, _seen: Snapshot) -> None:
 
 
 def _patch(observer: Observer, api_version: str, kind: str, name: str, patch: Object, step: Step) -> None:
-    """A compare-and-set by what ``patch`` says of uid and version. Raises NotYet where it is another object now."""
     try:
-        observer.cluster.merge(api_version, kind, name, observer.target.namespace, patch, manager=ROLLOUT_MANAGER)
-    except ApiError as error:
-        if not (error.conflict or error.not_found):
-            raise
-        raise NotYet(f"the {kind} {name} changed meanwhile; next: {step.sentence}") from error
+        patch_as_seen(observer.cluster, api_version, kind, name, observer.target.namespace, patch, step)
     finally:
         observer.forget_objects()
 
