@@ -22,6 +22,8 @@ import typing as t
 import tree
 
 LOGS = tree.ROOT / "build" / "logs"
+# Of a failed part, shown once more at the end of all.
+TAIL = 70
 STARTED = time.monotonic()
 # Each part is a make of its own, which must not take orders that were meant for the one that runs this.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}}
@@ -207,7 +209,12 @@ def on_a_cluster() -> list[Outcome]:
 
 
 def close(outcomes: t.Sequence[Outcome]) -> int:
-    """Print the table and the totals, alone on the last line; return the exit code."""
+    """Print the ends of what failed, the table and the totals, alone on the last line; return the exit code."""
+    for outcome in outcomes:
+        log = LOGS / f"{outcome.part.target}.log"
+        if outcome.status and log.exists():
+            print(f"\n=== the end of {outcome.part.target}, which FAILED")
+            print(*log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:], sep="\n")
     print(f"\n{'part':14}{'verdict':10}{'seconds':>8}{'passed':>8}{'failed':>8}{'skipped':>9}")
     total = Count()
     for outcome in outcomes:
@@ -227,6 +234,9 @@ def close(outcomes: t.Sequence[Outcome]) -> int:
 
 def main(what: str) -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
+    # A part that is not reached this time has none.
+    for log in LOGS.glob("*.log"):
+        log.unlink()
     outcomes = checks()
     if what == "test":
         outcomes += on_a_cluster()

@@ -9,12 +9,17 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import pathlib
+import re
 import subprocess
 import tempfile
 import time
 import typing as t
 
 AT_A_TIME = 2
+# Of a failed job, shown once more at the end of all.
+TAIL = 60
+# A task that waits says so once a try, and with a word that whoever looks for what has failed looks for.
+_AGAIN = re.compile(r"^FAILED - RETRYING: .*\n", re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,21 +34,27 @@ def run(what: str, jobs: t.Sequence[Job], alone: t.Collection[str]) -> list[str]
     """Run all jobs, in this order, and go on after a failure; the names of those that failed.
 
     Those named in ``alone`` come first, with nothing beside them. The output of a job is shown when it has ended, in
-    one piece; that of a single one as it comes.
+    one piece; that of a single one as it comes. The ends of those that failed are shown once more, after all others.
     """
     failed = _group(what, [job for job in jobs if job.name in alone], 1)
-    return failed + _group(what, [job for job in jobs if job.name not in alone], AT_A_TIME)
+    failed |= _group(what, [job for job in jobs if job.name not in alone], AT_A_TIME)
+    for name, output in failed.items():
+        lines = output.splitlines()
+        print(f"\n--- the last {min(TAIL, len(lines))} lines of {what} {name}, which FAILED")
+        print(*lines[-TAIL:], sep="\n", flush=True)
+    return list(failed)
 
 
-def _group(what: str, jobs: t.Sequence[Job], at_a_time: int) -> list[str]:
-    failed = []
+def _group(what: str, jobs: t.Sequence[Job], at_a_time: int) -> dict[str, str]:
+    failed = {}
     with concurrent.futures.ThreadPoolExecutor(max_workers=at_a_time) as pool:
         running = {pool.submit(_one, job, len(jobs) == 1): job.name for job in jobs}
         for done in concurrent.futures.as_completed(running):
             status, seconds, output = done.result()
             name = running[done]
+            output = _AGAIN.sub("", output)
             if status:
-                failed.append(name)
+                failed[name] = output
             print(f"\n--- {what} {name}\n{output}", end="")
             print(f"--- {name}: {'FAILED' if status else 'ok'} after {seconds:.0f} s", flush=True)
     return failed
