@@ -22,7 +22,7 @@ import yaml
 
 TARGETS = pathlib.Path("tests") / "integration" / "targets"
 # Images that a target wants and that not every lab has: the first time they are made, which takes minutes for MinIO.
-IMAGES = {"mongodb_backup_s3": ("minio", "python-pymongo")}
+IMAGES = {"mongodb_backup_s3": ("minio", "python-pymongo"), "mysql_replication": ("mysql",)}
 # What these change, or look at, is the whole cluster's or machine's: nothing else runs beside them.
 ALONE = frozenset(("connection", "storage_class"))
 
