@@ -32,6 +32,7 @@ import tree
 import ways
 import yaml
 from members import Watcher
+from mysql import Servers
 from objects import Object, moved, read
 from proxy import Count, CountingProxy, NoProxy
 from rounds import aligned, figure, ratios, turned
@@ -234,7 +235,11 @@ class Bench:
         return {**self.environment, "KUBECONFIG": str(counting.kubeconfig)} if counting else self.environment
 
     def command(
-        self, name: str, command: t.Sequence[str], environment: t.Optional[t.Mapping[str, str]] = None
+        self,
+        name: str,
+        command: t.Sequence[str],
+        environment: t.Optional[t.Mapping[str, str]] = None,
+        patience: float = PATIENCE,
     ) -> tuple[float, str]:
         """Run to the end, log it, return the seconds and the output."""
         self._logs += 1
@@ -250,12 +255,12 @@ class Bench:
                 start_new_session=True,
             )
             try:
-                status = process.wait(PATIENCE)
+                status = process.wait(patience)
             except BaseException as exc:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 if isinstance(exc, subprocess.TimeoutExpired):
-                    raise BenchFailed(f"`{name}` did not end within {PATIENCE} s: see {log}.") from exc
+                    raise BenchFailed(f"`{name}` did not end within {patience:.0f} s: see {log}.") from exc
                 raise
         seconds = time.monotonic() - begun
         output = log.read_text(encoding="utf-8", errors="replace")
@@ -503,6 +508,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two minutes: two ways, fewer rounds")
     parser.add_argument("--storage", action="store_true", help="claims and volumes instead; needs the lab's driver")
+    parser.add_argument("--mysql", action="store_true", help="replicated MySQL and MariaDB instead; needs the lab")
+    parser.add_argument(
+        "--megabytes", type=int, default=2048, help="how much data another replica of --mysql gets (2048)"
+    )
     parser.add_argument(
         "-e",
         metavar="NAME=VALUE",
@@ -528,6 +537,12 @@ def main() -> None:
             storage = Storage(api, bench.command, bench.environment, FOLDER)
             storage.measure(2 if chosen.quick else 5, say)
             storage.report(RESULT.with_name("bench-storage.json"), load, target.title)
+            return
+        if chosen.mysql:
+            load = os.getloadavg()
+            servers = Servers(api, bench.command, bench.environment, FOLDER, chosen.megabytes)
+            servers.measure(2 if chosen.quick else 4, say)
+            servers.report(RESULT.with_name("bench-mysql.json"), load, target.title)
             return
         bench.run()
         report(bench, versions(), target.title)
