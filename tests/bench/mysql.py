@@ -174,10 +174,10 @@ class Servers:
         statements = (
             "CREATE DATABASE big;"
             "CREATE TABLE big.rows_of_it (id INT AUTO_INCREMENT PRIMARY KEY, content VARBINARY(1024) NOT NULL);"
-            "INSERT INTO big.rows_of_it (content) VALUES " + ",".join(["(RANDOM_BYTES(1024))"] * 1000) + ";"
+            "INSERT INTO big.rows_of_it (content) VALUES (RANDOM_BYTES(1024));"
         )
         insert = "INSERT INTO big.rows_of_it (content) SELECT RANDOM_BYTES(1024) FROM big.rows_of_it LIMIT {};"
-        there = 1000
+        there = 1
         while there < self.megabytes * 1000:
             more = min(there, self.megabytes * 1000 - there, 64_000)
             statements += insert.format(more)
