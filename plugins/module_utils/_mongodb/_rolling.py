@@ -9,63 +9,29 @@
 from __future__ import annotations
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import ARBITER, Config, Kind
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import REPLACE
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._view import View
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _rolling
 
 
-class Rolling:
+class Rolling(_rolling.Rolling[View]):
     def __init__(self, view: View) -> None:
-        self.view = view
+        super().__init__(view)
         self.target = view.target
         self.seen = view.seen
-        found = view.seen.stateful_set
-        self.revision = found.revision if found else ""
-        if view.desired.template_changes:
-            self.revision = "the new template"
-        self.settled = bool(found and found.settled)
-
-    @property
-    def old(self) -> list[int]:
-        """Members whose pod is of an older revision, the highest ordinal first. Who is to leave is none of them."""
-        return [
-            ordinal
-            for ordinal in sorted(self.view.desired.ordinals, reverse=True)
-            if (pod := self.seen.pods.get(ordinal))
-            and (pod.revision or self.revision) != self.revision
-            and not pod.deleting
-        ]
 
     @property
     def replaces(self) -> bool:
         """Whether pods are made from the newest template, or about to be."""
         return self.view.desired.replace_pods and bool(self.old)
 
-    def warnings(self) -> tuple[str, ...]:
-        old = self.old
-        if self.view.desired.replace_pods or not old or not self.revision:
-            return ()
-        names = ", ".join(self.target.pod(ordinal) for ordinal in sorted(old))
-        return (
-            f"{names}: of an older revision of the StatefulSet, and replace_pods is false, so they stay as they are.",
-        )
-
-    def stuck(self) -> list[Step]:
-        """Old pods in which no server runs: replaced at once, because there is nothing to lose and much to win.
-
-        A change that can never work is left behind so, too: after it was taken back only its own pods are old.
-        """
-        if not self._may():
-            return []
-        return [self._replace(ordinal, "in which no server answers") for ordinal in self.old if self._is_stuck(ordinal)]
-
     def steps(self, config: Config) -> list[Step]:
-        if not self._may():
-            return [] if self.settled or not self.view.desired.replace_pods else self._unsettled()
+        if not self.may():
+            return self.unsettled()
         steps: list[Step] = []
         primary = self.seen.primary
         # Who does not serve comes first: it is away already, and its new pod may be the remedy.
-        old = sorted((o for o in self.old if not self._is_stuck(o)), key=self.view.serves)
+        old = sorted((o for o in self.old if not self.is_stuck(o)), key=self.view.serves)
         for ordinal in [*(o for o in old if o != primary), *(o for o in old if o == primary)]:
             member = self.view.member(config, ordinal)
             state = self.seen.answer(ordinal).state or "no member yet"
@@ -79,18 +45,10 @@ class Rolling:
                     steps.append(self._step_down(config, ordinal))
                 else:
                     state = "PRIMARY, and the only member that can be: nothing is written until it is back"
-            steps.append(self._replace(ordinal, state))
+            steps.append(self.replace(ordinal, state))
         return steps
 
-    def _may(self) -> bool:
-        return bool(self.settled and self.revision and self.view.desired.replace_pods)
-
-    def _unsettled(self) -> list[Step]:
-        return [
-            self.view.wait(f"wait until the controller has seen the newest version of StatefulSet {self.target.name}")
-        ]
-
-    def _is_stuck(self, ordinal: int) -> bool:
+    def is_stuck(self, ordinal: int) -> bool:
         pod, status = self.view.pod(ordinal), self.view.status(ordinal)
         if pod.ready or pod.deleting or self.seen.answer(ordinal).kind is not Kind.UNREACHABLE:
             return False
@@ -123,12 +81,3 @@ class Rolling:
 
     def _step_down(self, config: Config, ordinal: int) -> Step:
         return self.view.move_primary(config, [o for o in self.view.desired.ordinals if o != ordinal])
-
-    def _replace(self, ordinal: int, state: str) -> Step:
-        pod = self.view.pod(ordinal)
-        return Step(
-            REPLACE,
-            pod.name,
-            f"replace pod {pod.name} ({state}), which is of revision {pod.revision}, by one of {self.revision}",
-            data={"ordinal": ordinal, "pod": pod.name, "uid": pod.uid},
-        )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Config
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _rolling
 
 WAIT = "wait"
 INITIATE = "initiate"
@@ -24,7 +25,7 @@ HORIZONS = "horizons"
 RENAME = "rename"
 FEATURE_VERSION = "feature_version"
 STEP_DOWN = "step_down"
-REPLACE = "replace"
+REPLACE = _rolling.REPLACE
 SCALE = "scale"
 HAND_BACK = "hand_back"
 DELETE_CLAIM = "delete_claim"

@@ -10,59 +10,23 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import HAND_OVER, REPLACE
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import HAND_OVER
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Step
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _rolling
 
 
-class Rolling:
+class Rolling(_rolling.Rolling[View]):
     def __init__(self, view: View) -> None:
-        self.view = view
+        super().__init__(view)
         self.target = view.target
         self.seen = view.seen
-        found = view.seen.stateful_set
-        self.revision = found.revision if found else ""
-        if view.desired.template_changes:
-            self.revision = "the new template"
-        self.settled = bool(found and found.settled)
-
-    @property
-    def old(self) -> list[int]:
-        """Members whose pod is of an older revision, the highest ordinal first. Who is to leave is none of them."""
-        return [
-            ordinal
-            for ordinal in sorted(self.view.desired.ordinals, reverse=True)
-            if (pod := self.seen.pods.get(ordinal))
-            and (pod.revision or self.revision) != self.revision
-            and not pod.deleting
-        ]
-
-    def warnings(self) -> tuple[str, ...]:
-        old = self.old
-        if self.view.desired.replace_pods or not old or not self.revision:
-            return ()
-        names = ", ".join(self.target.pod(ordinal) for ordinal in sorted(old))
-        return (
-            f"{names}: of an older revision of the StatefulSet, and replace_pods is false, so they stay as they are.",
-        )
-
-    def stuck(self) -> list[Step]:
-        """Old pods in which no server runs: replaced at once, because there is nothing to lose and much to win.
-
-        A change that can never work is left behind so, too: after it was taken back only its own pods are old.
-        """
-        if not self._may():
-            return []
-        return [self._replace(ordinal, "in which no server answers") for ordinal in self.old if self._is_stuck(ordinal)]
 
     def steps(self) -> list[Step]:
-        if not self._may():
-            if self.settled or not self.view.desired.replace_pods:
-                return []
-            name = self.target.name
-            return [self.view.wait(f"wait until the controller has seen the newest version of StatefulSet {name}")]
+        if not self.may():
+            return self.unsettled()
         steps: list[Step] = []
-        old = [ordinal for ordinal in self.old if not self._is_stuck(ordinal)]
+        old = [ordinal for ordinal in self.old if not self.is_stuck(ordinal)]
         primary = self.view.primary
         # Who does not follow comes first: its new pod may be the remedy.
         replicas = sorted((o for o in old if o != primary), key=self.view.fit)
@@ -77,7 +41,7 @@ class Rolling:
                 state = "the primary before"
             elif ordinal == primary:
                 state = "the only server: nothing is read or written until it is back"
-            steps.append(self._replace(ordinal, state))
+            steps.append(self.replace(ordinal, state))
         return steps
 
     def hand_over(self, candidates: t.Sequence[int], to: t.Optional[int] = None) -> list[Step]:
@@ -108,10 +72,7 @@ class Rolling:
         source = self.seen.answer(ordinal).source
         return source.lag if source and source.lag is not None else float("inf")
 
-    def _may(self) -> bool:
-        return bool(self.settled and self.revision and self.view.desired.replace_pods)
-
-    def _is_stuck(self, ordinal: int) -> bool:
+    def is_stuck(self, ordinal: int) -> bool:
         """Not one whose server runs: it may be only us who do not reach it."""
         pod = self.view.pod(ordinal)
         return not (pod.ready or pod.deleting or pod.running or self.seen.answer(ordinal).serves)
@@ -126,12 +87,3 @@ class Rolling:
             return []
         limit = f"{self.view.desired.lag_limit:g} s"
         return [self.view.wait(f"wait until the other replicas are at most {limit} behind: {'; '.join(why)}")]
-
-    def _replace(self, ordinal: int, state: str) -> Step:
-        pod = self.view.pod(ordinal)
-        return Step(
-            REPLACE,
-            pod.name,
-            f"replace pod {pod.name} ({state}), which is of revision {pod.revision}, by one of {self.revision}",
-            data={"ordinal": ordinal, "pod": pod.name, "uid": pod.uid},
-        )

@@ -6,6 +6,10 @@
 
 """What the steps of replicated MySQL or MariaDB are called. Pure."""
 
+from __future__ import annotations
+
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _rolling
+
 RECORD = "record"
 PROMOTE = "promote"
 FENCE = "fence"
@@ -19,6 +23,6 @@ APPLY = "apply"
 COPY = "copy"
 FORGET_COPY = "forget_copy"
 HAND_OVER = "hand_over"
-REPLACE = "replace"
+REPLACE = _rolling.REPLACE
 SCALE = "scale"
 HAND_BACK = "hand_back"
