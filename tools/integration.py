@@ -10,9 +10,11 @@ work in namespaces of their own.
 
 from __future__ import annotations
 
+import concurrent.futures
 import pathlib
 import subprocess
 import sys
+import typing as t
 
 import ansible_test_env
 import cluster
@@ -43,6 +45,14 @@ def write_configuration(copy: pathlib.Path, target: cluster.Target) -> None:
     path.write_text("---\n" + yaml.safe_dump(content), encoding="utf-8")
 
 
+def make_images(target: cluster.Target, chosen: t.Collection[str]) -> None:
+    """Beside the first targets: what takes long is to download what is in them."""
+    images = sorted({image for name in chosen for image in IMAGES.get(name, ())})
+    if target.is_lab and images:
+        command = [*cluster.LAB, "images", *(f"--load={image}" for image in images)]
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
 def main(wanted: list[str]) -> int:
     known = targets()
     if unknown := [name for name in wanted if name not in known]:
@@ -52,11 +62,6 @@ def main(wanted: list[str]) -> int:
         sys.exit(f"There is no target in {TARGETS}.")
     target = cluster.choose()
     print(f"Cluster: {target.title}", flush=True)
-    images = sorted({image for name in chosen for image in IMAGES.get(name, ())})
-    if target.is_lab and images:
-        subprocess.run(
-            [*cluster.LAB, "images", *(f"--load={image}" for image in images)], check=True, stdin=subprocess.DEVNULL
-        )
     copy = tree.copy()
     write_configuration(copy, target)
     environment = {**target.environment, **ansible_test_env.environment()}
@@ -64,8 +69,14 @@ def main(wanted: list[str]) -> int:
     for name in ("KUBECONFIG", "ANSIBLE_INVENTORY", "ANSIBLE_COLLECTIONS_PATH"):
         environment.pop(name, None)
     command = [str(cluster.BIN / "ansible-test"), "integration", "--color", "no"]
-    jobs = [several.Job(name, [*command, name], copy, environment) for name in chosen]
-    failed = several.run("integration target", jobs, ALONE)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        images = pool.submit(make_images, target, chosen)
+        jobs = []
+        # Those that want images come last, because these may have to be made first.
+        for name in sorted(chosen, key=lambda name: name in IMAGES):
+            wait = images.result if name in IMAGES else several.at_once
+            jobs.append(several.Job(name, [*command, name], copy, environment, wait))
+        failed = several.run("integration target", jobs, ALONE)
     if failed:
         print(f"\nFailed: {', '.join(failed)}. One alone runs with: make integration ARGS={failed[0]}")
     print(f"integration targets: {len(chosen) - len(failed)} passed, {len(failed)} failed", flush=True)

@@ -22,12 +22,18 @@ TAIL = 60
 _AGAIN = re.compile(r"^FAILED - RETRYING: .*\n", re.MULTILINE)
 
 
+def at_once() -> None:
+    """Nothing has to be there first."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
     name: str
     command: t.Sequence[str]
     folder: pathlib.Path
     environment: t.Mapping[str, str]
+    #: returns when what the job needs is there, or raises
+    wait: t.Callable[[], object] = at_once
 
 
 def run(what: str, jobs: t.Sequence[Job], alone: t.Collection[str]) -> list[str]:
@@ -61,6 +67,7 @@ def _group(what: str, jobs: t.Sequence[Job], at_a_time: int) -> dict[str, str]:
 
 
 def _one(job: Job, show: bool) -> tuple[int, float, str]:
+    job.wait()
     begun = time.monotonic()
     with tempfile.TemporaryFile("w+", errors="replace") as kept:
         into = None if show else kept
