@@ -151,9 +151,18 @@ class ReplicaSet:
             self.documents(client).insert_one({"_id": name})
 
     def has(self, pod: str, name: str) -> bool:
-        """Whether this member holds a document, whatever the others hold."""
-        with self.member(pod) as client:
-            return self.documents(client).find_one({"_id": name}) is not None
+        """Whether this member holds a document, whatever the others hold.
+
+        One that was a secondary a moment ago may roll back what no majority had, and lets nobody read meanwhile.
+        """
+
+        def look() -> list[bool]:
+            with contextlib.suppress(pymongo.errors.AutoReconnect), self.member(pod) as client:
+                return [self.documents(client).find_one({"_id": name}) is not None]
+            return []
+
+        [held] = wait_for(f"{pod} to let its documents be read", look)
+        return held
 
     @staticmethod
     def documents(client: pymongo.MongoClient[t.Any]) -> pymongo.collection.Collection[t.Any]:
