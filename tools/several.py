@@ -45,7 +45,10 @@ def run(what: str, jobs: t.Sequence[Job], alone: t.Collection[str]) -> list[str]
     failed = _group(what, [job for job in jobs if job.name in alone], 1)
     failed |= _group(what, [job for job in jobs if job.name not in alone], AT_A_TIME)
     for name, output in failed.items():
+        # That of a single one has just been seen.
         lines = output.splitlines()
+        if not lines:
+            continue
         print(f"\n--- the last {min(TAIL, len(lines))} lines of {what} {name}, which FAILED")
         print(*lines[-TAIL:], sep="\n", flush=True)
     return list(failed)
