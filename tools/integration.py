@@ -24,7 +24,11 @@ import yaml
 
 TARGETS = pathlib.Path("tests") / "integration" / "targets"
 # Images that a target wants and that not every lab has: the first time they are made, which takes minutes for MinIO.
-IMAGES = {"mongodb_backup_s3": ("minio", "python-pymongo"), "mysql_replication": ("mysql",)}
+IMAGES = {
+    "mongodb_backup_s3": ("minio", "python-pymongo"),
+    "mysql_replication": ("mysql",),
+    "mysql_user": ("mysql", "mariadb"),
+}
 # What these change, or look at, is the whole cluster's or machine's: nothing else runs beside them.
 ALONE = frozenset(("connection", "storage_class"))
 

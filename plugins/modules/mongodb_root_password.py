@@ -115,9 +115,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._root import RootPassword, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._root import RootPassword
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
+from ansible_collections.stateful.kube.plugins.module_utils._workload._password_plan import Wish
 
 SPECIFICATION = {
     "argument_spec": {

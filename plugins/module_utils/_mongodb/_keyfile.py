@@ -20,8 +20,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._keyfile_plan import Keys, Seen, keys_in, text_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import KEYFILE, Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import ROTATION, ROTATION_NEXT
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._workload._two_passwords import ROTATION, ROTATION_NEXT
 
 # Keys in the Secret, and what MongoDB allows of a key: 6 to 1024 characters of base64.
 FILE, FOLLOWING = "keyfile", "keyfile-next"

@@ -33,7 +33,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._hello impo
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import Link
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import ANNOTATION as NOTE
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import Hello, Note, recalled
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import NEXT, others
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     DISABLED,
     REQUIRED,
@@ -52,6 +51,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._ordinals 
     pod_fields,
     pods_by_ordinal,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._workload._two_passwords import NEXT, others
 
 Object = dict[str, t.Any]
 

@@ -40,6 +40,8 @@ class Credentials:
 
     username: str
     password: str = dataclasses.field(repr=False)
+    #: while it changes, a server may have another one still, or already
+    others: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
 
 class NoAnswer(Exception):
@@ -79,6 +81,7 @@ class Client:
         self._path = socket_path
         self._credentials = credentials
         self._connection: t.Any = None
+        self._let_in = ""
         #: seconds that opening the connection may take
         self.patience = READ_TIMEOUT
 
@@ -112,24 +115,45 @@ class Client:
         import pymysql
 
         if self._connection is None:
-            end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            end.settimeout(self.patience)
-            end.connect(self._path)
-            # To the server it is TCP, and encrypted where the server offers that; through a Unix socket of its own
-            # making the driver would send the password as it is.
-            connection = pymysql.connect(
-                user=self._credentials.username,
-                password=self._credentials.password,
-                charset="utf8mb4",
-                autocommit=True,
-                init_command=f"SET SESSION wait_timeout = {IDLE}",
-                read_timeout=self.patience,
-                write_timeout=READ_TIMEOUT,
-                defer_connect=True,
-            )
-            connection.connect(end)
-            self._connection = connection
+            *first, last = self._passwords
+            for password in first:
+                try:
+                    self._connection = self._opened(password)
+                except pymysql.MySQLError as exc:
+                    if not exc.args or exc.args[0] not in ACCESS_DENIED:
+                        raise
+                else:
+                    return self._connection
+            self._connection = self._opened(last)
         return self._connection
+
+    @property
+    def _passwords(self) -> list[str]:
+        """The one that let in the last time comes first."""
+        known = [self._credentials.password, *self._credentials.others]
+        return sorted(dict.fromkeys(known), key=lambda password: password != self._let_in)
+
+    def _opened(self, password: str) -> t.Any:
+        import pymysql
+
+        end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        end.settimeout(self.patience)
+        end.connect(self._path)
+        # To the server it is TCP, and encrypted where the server offers that; through a Unix socket of its own making
+        # the driver would send the password as it is.
+        connection = pymysql.connect(
+            user=self._credentials.username,
+            password=password,
+            charset="utf8mb4",
+            autocommit=True,
+            init_command=f"SET SESSION wait_timeout = {IDLE}",
+            read_timeout=self.patience,
+            write_timeout=READ_TIMEOUT,
+            defer_connect=True,
+        )
+        connection.connect(end)
+        self._let_in = password
+        return connection
 
     @contextlib.contextmanager
     def _answered(self) -> t.Iterator[None]:

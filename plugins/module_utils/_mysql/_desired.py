@@ -81,6 +81,8 @@ class Desired:
     scale: bool = True
     #: pods that may take a new copy in place of their data, where they cannot go on with it
     copies: tuple[str, ...] = ()
+    #: replicas that this run has told how to log in
+    attached: tuple[int, ...] = ()
 
     @property
     def ordinals(self) -> range:

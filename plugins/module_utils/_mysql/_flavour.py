@@ -16,6 +16,7 @@ import abc
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import (
+    ACCESS_DENIED,
     CLIENT_ERRORS,
     Client,
     Credentials,
@@ -59,6 +60,10 @@ class Flavour(abc.ABC):
     @abc.abstractmethod
     def attach(self, client: Client, host: str, port: int, credentials: Credentials) -> None:
         """Let a server that has applied all it has received replicate from another one."""
+
+    @abc.abstractmethod
+    def log_in_with(self, client: Client, credentials: Credentials) -> bool:
+        """Let a replica log in at its source with these from now on; whether it could be done now."""
 
     @abc.abstractmethod
     def detach(self, client: Client) -> None:
@@ -152,6 +157,18 @@ class MySQL(Flavour):
         )
         client.run("START REPLICA")
 
+    def log_in_with(self, client: Client, credentials: Credentials) -> bool:
+        # It goes on applying meanwhile, and keeps what it has received.
+        client.run("STOP REPLICA IO_THREAD")
+        client.rows(
+            "CHANGE REPLICATION SOURCE TO SOURCE_USER = %s, SOURCE_PASSWORD = %s",
+            credentials.username,
+            credentials.password,
+            seconds=30.0,
+        )
+        client.run("START REPLICA")
+        return True
+
     def detach(self, client: Client) -> None:
         client.run("STOP REPLICA", "RESET REPLICA ALL")
 
@@ -217,6 +234,23 @@ class MariaDB(Flavour):
         )
         client.run("START SLAVE")
 
+    def log_in_with(self, client: Client, credentials: Credentials) -> bool:
+        client.run("STOP SLAVE IO_THREAD")
+        # Both threads have to stop, and then it forgets what it has received and not applied: nothing may be left.
+        position = str(client.rows("SHOW SLAVE STATUS")[0].get("Gtid_IO_Pos") or "")
+        if not self.wait_for(client, position, PATIENCE):
+            client.run("START SLAVE")
+            return False
+        client.run("STOP SLAVE")
+        client.rows(
+            "CHANGE MASTER TO MASTER_USER = %s, MASTER_PASSWORD = %s",
+            credentials.username,
+            credentials.password,
+            seconds=30.0,
+        )
+        client.run("START SLAVE")
+        return True
+
     def detach(self, client: Client) -> None:
         client.run("STOP SLAVE", "RESET SLAVE ALL")
 
@@ -262,6 +296,7 @@ def _source(row: t.Mapping[str, t.Any], source: str, replica: str) -> Source:
         lag=None if lag is None else float(lag),
         error="; ".join(error for error in (receiving, applying) if error),
         apply_error=applying,
+        denied=receiver != "Yes" and int(row.get("Last_IO_Errno") or 0) in ACCESS_DENIED,
     )
 
 

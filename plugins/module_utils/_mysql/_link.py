@@ -39,6 +39,10 @@ class Link:
         self.client.close()
         self._tunnel.close()
 
+    def another(self, username: str, password: str) -> Client:
+        """A connection of its own to the same server, as somebody else. Close it when done."""
+        return Client(self._tunnel.path, Credentials(username, password))
+
     @property
     def flavour(self) -> Flavour:
         """Raises NoAnswer and SqlError."""

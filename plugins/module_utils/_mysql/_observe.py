@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
+import dataclasses
 import time
 import typing as t
 
@@ -32,6 +33,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._ordinals 
     pod_fields,
     pods_by_ordinal,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._workload._two_passwords import NEXT, PREVIOUS, others
 
 Object = dict[str, t.Any]
 
@@ -63,9 +65,18 @@ class Observer:
         for link in self.links.values():
             link.close()
 
-    def observe(self) -> Snapshot:
+    @property
+    def username(self) -> str:
+        """Whom this logs in as, as last read."""
+        return self._credentials.username if self._credentials else ""
+
+    def observe(self, primary_alone: bool = False) -> Snapshot:
+        """All that there is; with ``primary_alone`` no other server is asked than the recorded primary."""
         require_driver()
         found = self.objects()
+        if primary_alone:
+            primary = self.target.ordinal(found.record.primary) if found.record else None
+            found = dataclasses.replace(found, pods={o: pod for o, pod in found.pods.items() if o == primary})
         answers = self._ask(found)
         if any(answer.kind is Kind.REFUSED for answer in answers.values()) and self._other_password():
             answers = self._ask(found)
@@ -142,7 +153,13 @@ class Observer:
         # One that somebody else has made need not name the user.
         given = (secret.get("data") or {}).get("username")
         username = _text(secret, "username", namespace, name, "root_secret") if given else "root"
-        return Credentials(username, _text(secret, "password", namespace, name, "root_secret"))
+        password = _text(secret, "password", namespace, name, "root_secret")
+        try:
+            return Credentials(username, password, others(secret))
+        except ValueError as exc:
+            raise Failure(
+                f"root_secret: {NEXT} and {PREVIOUS} in Secret {namespace}/{name} must be text in UTF-8. Correct it."
+            ) from exc
 
     def _other_password(self) -> bool:
         """Whether the Secret has another password than before: somebody may have changed it meanwhile."""

@@ -19,7 +19,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_pla
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import plan, waiting_for
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import COPY
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import ATTACH, COPY
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import Wish as Switchover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import plan_switchover
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
@@ -62,7 +62,12 @@ class Replication(_Asking):
         copied = {step.data["pod"] for step in steps if step.action == COPY}
         # One that cannot go on with its copy either gets no second one from the same run.
         self._desired = dataclasses.replace(
-            self._desired, copies=tuple(pod for pod in self._desired.copies if pod not in copied)
+            self._desired,
+            copies=tuple(pod for pod in self._desired.copies if pod not in copied),
+            attached=(
+                *self._desired.attached,
+                *(step.data["ordinal"] for step in steps if step.action == ATTACH),
+            ),
         )
 
     def hopeless(self, observed: Snapshot) -> t.Optional[str]:

@@ -370,7 +370,9 @@ class _Planner:
         steps: list[Step] = []
         if broken:
             return steps
-        if self.view.follows(ordinal):
+        # One that is not let in may have been away while the password changed: it gets the one of the Secret, once.
+        denied = bool(answer.source and answer.source.denied) and ordinal not in self.desired.attached
+        if self.view.follows(ordinal) and not denied:
             return steps
         if not answer.applied:
             return [*steps, *self._apply(ordinal)]

@@ -40,6 +40,8 @@ class Source:
     error: str = ""
     #: the part of it that is the applier's
     apply_error: str = ""
+    #: the source does not let it in
+    denied: bool = False
 
     @property
     def runs(self) -> bool:

@@ -84,7 +84,8 @@ class View:
         if not self.follows(ordinal) or answer.source is None:
             return f"{name} does not replicate from {self.record.primary}"
         if answer.source.receiver != "Yes":
-            return f"{name} has no connection to {self.record.primary}"
+            why = f": {answer.source.error}" if answer.source.denied else ""
+            return f"{name} has no connection to {self.record.primary}{why}"
         if answer.source.lag is None or answer.source.lag > self.desired.lag_limit:
             behind = "an unknown time" if answer.source.lag is None else f"{answer.source.lag:.0f} s"
             return f"{name} is {behind} behind"

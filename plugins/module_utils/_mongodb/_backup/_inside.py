@@ -45,7 +45,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client imp
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._link import Link
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import NEXT, PREVIOUS
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     Answer,
     Pod,
@@ -55,6 +54,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._trust import AUTHORITIES
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
+from ansible_collections.stateful.kube.plugins.module_utils._workload._two_passwords import NEXT, PREVIOUS
 
 # In the Secret of the members, as mongodb_tls writes it: begins with the mode.
 VERSION = "version"

@@ -20,7 +20,6 @@ EXTERNAL = "$external"
 NO_DATABASE = ("", "local")
 MECHANISMS = ("SCRAM-SHA-1", "SCRAM-SHA-256")
 ALWAYS, ON_CREATE = "always", "on_create"
-PASSWORD_LENGTH = 32
 
 _SECRET_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 

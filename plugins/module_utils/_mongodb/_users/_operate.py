@@ -15,14 +15,13 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._parallel import in_parallel
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._secret import annotation
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._manifests._declared import Key
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._generated import random_text
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import ROTATION
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users import _plan as plan
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users import _secrets as secrets
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._declared import (
     MECHANISMS,
-    PASSWORD_LENGTH,
     Grants,
     Name,
     Privileges,
@@ -36,6 +35,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._pla
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._primary import OnPrimary
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._scram import matches
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step, step_diffs
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _made_secrets as made
+from ansible_collections.stateful.kube.plugins.module_utils._workload._made_secrets import PASSWORD_LENGTH, Keeping
+from ansible_collections.stateful.kube.plugins.module_utils._workload._two_passwords import ROTATION
 
 Document = t.Mapping[str, t.Any]
 
@@ -89,15 +91,15 @@ class Users(OnPrimary[SeenUsers]):
         answer = self.ask_primary("usersInfo", asked, showCredentials=True, showAuthenticationRestrictions=True)
         return {Name(document["db"], document["user"]): document for document in answer["users"]}
 
-    def _keep(self, user: User) -> plan.Keeping:
+    def _keep(self, user: User) -> Keeping:
         """Learn the password of this user, and what its Secret is."""
-        keeping = plan.Keeping.ABSENT
+        keeping = Keeping.ABSENT
         password = user.password
         if user.source and user.present:
-            password = secrets.given(user, self._observer.cluster, self._target.namespace)
+            password = made.given(user, self._observer.cluster, self._target.namespace)
         elif user.secret:
             secret = self._observer.cluster.get("v1", "Secret", user.secret, self._target.namespace)
-            keeping, password = secrets.kept(user, secret, self._address, self._target.replica_set)
+            keeping, password = made.kept(secret, secrets.owner(user), lambda known: self._content(user, known))
             self._kept[user.name] = secret
         self._learn(user, password)
         return keeping
@@ -108,11 +110,22 @@ class Users(OnPrimary[SeenUsers]):
             uri = secrets.connection_string(user, password, self._address, self._target.replica_set)
             self._conceal((password, uri))
 
+    def _content(self, user: User, password: str) -> dict[str, str]:
+        return secrets.content(user, password, self._address, self._target.replica_set)
+
     @property
     def _address(self) -> str:
         return self._target.address(self._observer.objects())
 
-    def _seen(self, user: User, document: t.Optional[Document], keeping: plan.Keeping) -> SeenUser:
+    @property
+    def _labels(self) -> dict[str, str]:
+        return {
+            "app.kubernetes.io/name": "mongodb",
+            "app.kubernetes.io/instance": self._target.name,
+            "app.kubernetes.io/managed-by": "stateful.kube",
+        }
+
+    def _seen(self, user: User, document: t.Optional[Document], keeping: Keeping) -> SeenUser:
         secret = self._kept.get(user.name)
         rotation = annotation(secret, ROTATION) if secret else ""
         if document is None:
@@ -134,12 +147,12 @@ class Users(OnPrimary[SeenUsers]):
         return plan.plan_users(self._users, observed.users, observed.around)
 
     def act(self, steps: t.Sequence[Step], observed: SeenUsers) -> None:
-        if steps[0].action == plan.MAKE_SECRET:
+        if steps[0].action == made.MAKE_SECRET:
             in_parallel(lambda step: self._act_on_secret(step.action, step.data["user"]), steps)
             return
         for step in steps:
             user: User = step.data["user"]
-            if step.action in (plan.ROTATE, plan.CORRECT_SECRET, plan.DELETE_SECRET):
+            if step.action in (made.ROTATE, made.CORRECT_SECRET, made.DELETE_SECRET):
                 self._act_on_secret(step.action, user)
             elif step.action == plan.CREATE:
                 self.tell_primary(step, "createUser", user.name.name, user.name.database, **self._new(user))
@@ -152,19 +165,20 @@ class Users(OnPrimary[SeenUsers]):
 
     def _act_on_secret(self, action: str, user: User) -> None:
         cluster, secret = self._observer.cluster, self._kept.get(user.name)
-        if action == plan.DELETE_SECRET:
+        if action == made.DELETE_SECRET:
             if secret:
                 cluster.delete("v1", "Secret", user.secret, self._target.namespace, uid=secret["metadata"]["uid"])
             return
         password = self._passwords[user.name]
-        if action != plan.CORRECT_SECRET or not password:
+        if action != made.CORRECT_SECRET or not password:
             password = random_text(PASSWORD_LENGTH)
             self._learn(user, password)
-        data = secrets.content(user, password, self._address, self._target.replica_set)
+        data = self._content(user, password)
         if secret is None:
-            secrets.make(cluster, self._target, user, data)
+            key = Key("v1", "Secret", self._target.namespace, user.secret)
+            made.make(cluster, key, secrets.owner(user), self._labels, user.rotation, data)
         else:
-            secrets.write(cluster, secret, data, "" if action == plan.CORRECT_SECRET else user.rotation)
+            made.write(cluster, secret, data, "" if action == made.CORRECT_SECRET else user.rotation)
 
     def _new(self, user: User) -> dict[str, t.Any]:
         fields: dict[str, t.Any] = {"roles": [role.role for role in sorted(user.roles or ())]}
@@ -211,7 +225,7 @@ class Users(OnPrimary[SeenUsers]):
         }
 
     def _facts_of(self, user: User, seen: SeenUser) -> dict[str, t.Any]:
-        made = user.secret if seen.keeping not in (plan.Keeping.ABSENT, plan.Keeping.FOREIGN) else None
+        kept = user.secret if seen.keeping not in (Keeping.ABSENT, Keeping.FOREIGN) else None
         return {
             "name": user.name.name,
             "database": user.name.database,
@@ -219,7 +233,7 @@ class Users(OnPrimary[SeenUsers]):
             "roles": [role.role for role in sorted(seen.roles)],
             "mechanisms": sorted(seen.mechanisms),
             "authentication_restrictions": _shown(seen.restrictions),
-            "secret": made or (user.source[0] if user.source else None),
+            "secret": kept or (user.source[0] if user.source else None),
         }
 
 

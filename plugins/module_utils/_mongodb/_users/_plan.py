@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._declared import (
@@ -22,18 +21,18 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._dec
     User,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._workload._made_secrets import (
+    Keeping,
+    delete_steps,
+    foreign,
+    secret_steps,
+    unknown_password,
+)
 
 WAIT = "wait"
-MAKE_SECRET = "make_secret"  # noqa: S105 (the name of a step)
-CORRECT_SECRET = "correct_secret"  # noqa: S105
-ROTATE = "rotate"
 CREATE = "create"
 CHANGE = "change"
 DROP = "drop"
-DELETE_SECRET = "delete_secret"  # noqa: S105
-
-
-MAKE_SECRETS = "secrets"
 
 NOBODY = Name("admin", "")
 # What is shown in the place of a password.
@@ -56,19 +55,6 @@ class Around:
     formed: bool = True
     login: Name = NOBODY
     namespace: str = ""
-
-
-class Keeping(enum.Enum):
-    """What the Secret of a made password is."""
-
-    ABSENT = "absent"
-    #: somebody else made it
-    FOREIGN = "foreign"
-    #: it has no password
-    EMPTY = "empty"
-    #: it has a password, and something else in it is not as declared
-    WRONG = "wrong"
-    FITS = "fits"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,24 +126,11 @@ def _refused(user: User, all_seen: t.Mapping[Name, SeenUser], around: Around) ->
             ("leave it out of users", "change its password with mongodb_root_password"),
         )
     if user.secret and user.present and seen.keeping is Keeping.FOREIGN:
-        return Refusal(
-            f"users: {user.name}: the Secret {around.namespace}/{user.secret} is there already, and was not made for "
-            "this user: it is not overwritten.",
-            (),
-            (
-                "name another Secret in secret",
-                f"to use the password in it, give password_secret with name {user.secret} and its key",
-            ),
-        )
+        return foreign(user, around.namespace)
     if not (user.present and seen.exists and user.update_password == ON_CREATE):
         return None
     if user.secret and seen.keeping in (Keeping.ABSENT, Keeping.EMPTY):
-        return Refusal(
-            f"users: {user.name} is there, its password is not in the Secret {around.namespace}/{user.secret}, and "
-            "update_password on_create forbids to give it another one.",
-            (),
-            ("give its password, or the Secret that has it", "let update_password be always"),
-        )
+        return unknown_password(user, around.namespace)
     if user.mechanisms is not None and user.mechanisms - seen.mechanisms:
         return Refusal(
             f"users: {user.name}: {_listed(user.mechanisms - seen.mechanisms)} can only be added along with the "
@@ -169,7 +142,14 @@ def _refused(user: User, all_seen: t.Mapping[Name, SeenUser], around: Around) ->
 
 
 def _present(user: User, seen: SeenUser, around: Around) -> list[Step]:
-    steps, new_password = _kept(user, seen, around)
+    steps, new_password = secret_steps(
+        user,
+        seen.keeping,
+        seen.rotation,
+        seen.exists,
+        around.namespace,
+        "the name, the database or the connection string",
+    )
     if not seen.exists:
         with_roles = f" with the roles {_listed(user.roles)}" if user.roles else " without roles"
         sentence = f"create user {user.name}{with_roles}"
@@ -188,25 +168,6 @@ def _present(user: User, seen: SeenUser, around: Around) -> list[Step]:
         told = "; ".join(changes.values())
         steps.append(Step(CHANGE, str(user.name), f"change user {user.name}: {told}", data=data))
     return steps
-
-
-def _kept(user: User, seen: SeenUser, around: Around) -> tuple[list[Step], bool]:
-    """What there is to do for the Secret of a made password, and whether that makes a new one."""
-    if not user.secret:
-        return [], False
-    where = f"Secret {around.namespace}/{user.secret}"
-    if seen.keeping is Keeping.ABSENT:
-        sentence = f"make {where} with a new password for user {user.name}"
-        batch = None if seen.exists else MAKE_SECRETS
-        return [Step(MAKE_SECRET, user.secret, sentence, batch=batch, data={"user": user})], True
-    if seen.keeping is Keeping.EMPTY or (user.rotation and user.rotation != seen.rotation):
-        why = f" (rotation {user.rotation})" if user.rotation else ""
-        sentence = f"put a new password for user {user.name} into {where}{why}"
-        return [Step(ROTATE, user.secret, sentence, data={"user": user})], True
-    if seen.keeping is Keeping.WRONG:
-        sentence = f"correct the name, the database or the connection string in {where}"
-        return [Step(CORRECT_SECRET, user.secret, sentence, data={"user": user})], False
-    return [], False
 
 
 def _changes(user: User, seen: SeenUser, new_password: bool) -> dict[str, str]:
@@ -230,14 +191,7 @@ def _absent(user: User, seen: SeenUser, around: Around) -> list[Step]:
     if seen.exists:
         data = {"user": user, "before": _user_text(User(user.name), seen, UNCHANGED), "after": ""}
         steps.append(Step(DROP, str(user.name), f"drop user {user.name}", data=data))
-    if user.secret and seen.keeping not in (Keeping.ABSENT, Keeping.FOREIGN):
-        where = f"Secret {around.namespace}/{user.secret}"
-        steps.append(
-            Step(
-                DELETE_SECRET, user.secret, f"delete {where}, which was made for user {user.name}", data={"user": user}
-            )
-        )
-    return steps
+    return steps + delete_steps(user, seen.keeping, around.namespace)
 
 
 def _role_steps(role: Role, seen: SeenRole) -> list[Step]:

@@ -20,8 +20,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._pri
     claimant,
     doubt,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._root import RootPassword, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._root import RootPassword
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
+from ansible_collections.stateful.kube.plugins.module_utils._workload._password_plan import Wish
 
 from .users_in_memory import CONFIG, HOSTS, TARGET, Api, Server, Task, Watcher
 

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import NEXT, PREVIOUS
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._root import RootPassword, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._users._root import RootPassword
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
+from ansible_collections.stateful.kube.plugins.module_utils._workload._password_plan import Wish
+from ansible_collections.stateful.kube.plugins.module_utils._workload._two_passwords import NEXT, PREVIOUS
 
 from .users_in_memory import (
     FAULTS,

@@ -25,7 +25,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client imp
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._note import Hello
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._root_secret import others
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
     Answer,
     Config,
@@ -35,6 +34,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
     Snapshot,
     StatefulSet,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._workload._two_passwords import others
 
 TARGET = Target("shop", "ns", "shop", root_secret="shop-root")  # noqa: S106 (a name)
 ROOT = ("admin", "root")

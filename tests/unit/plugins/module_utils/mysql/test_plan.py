@@ -199,6 +199,17 @@ def test_a_replica_that_lags_is_waited_for(lag: t.Optional[float]) -> None:
 ERRANT = replica(2, of=None, executed=gtids(of_0="1-5", of_2="1-3"))
 
 
+def test_a_replica_that_is_not_let_in_is_told_how_to_log_in_once_a_run() -> None:
+    source = Source(TARGET.host(0), receiver="Connecting", error="Access denied", denied=True)
+    seen = snapshot([primary(), replica(1, source=source), replica(2)])
+    found = plan(TARGET, THREE, seen)
+    assert actions(found)[0] == "attach shop-1"
+    told = plan(TARGET, dataclasses.replace(THREE, attached=(1,)), seen)
+    assert isinstance(told, Plan)
+    assert [step.change for step in told.steps] == [False]
+    assert "shop-1 has no connection to shop-0: Access denied" in told.steps[0].sentence
+
+
 def test_a_server_with_errant_transactions_is_named_and_never_attached() -> None:
     seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: ERRANT})
     assert "shop-2 has 3 transactions (00000002-0000-0000-0000-000000000000:1-3) that shop-0 has not" in reason(

@@ -4,7 +4,7 @@
 
 # This file is private to the collection: no promise is made to others who import it.
 
-"""The passwords in the Secret of the root user, and the order in which they change. Pure.
+"""The passwords in the Secret of a user of the database, and the order in which they change. Pure.
 
 While the password changes, the database has either of two, and nobody can ask which before a login. So both stand in
 the Secret, and whoever logs in tries both. The new one is written beside the old one first, then given to the database,
@@ -45,6 +45,12 @@ def moved(secret: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         "metadata": _metadata(secret, {ROTATION: stamp or None, ROTATION_NEXT: None}),
         "data": {PASSWORD: data[NEXT], NEXT: None, PREVIOUS: data[PASSWORD]},
     }
+
+
+def owner(secret: t.Mapping[str, t.Any]) -> str:
+    """What writes this Secret, by its owner reference; empty where nothing does."""
+    owners = secret["metadata"].get("ownerReferences") or ()
+    return ", ".join(f"{one['kind']} {one['name']}" for one in owners if one.get("controller"))
 
 
 def _metadata(secret: t.Mapping[str, t.Any], annotations: t.Mapping[str, t.Optional[str]]) -> dict[str, t.Any]:
