@@ -61,6 +61,8 @@ def _record_primary(observer: Observer, step: Step, seen: Snapshot) -> None:
             dismissed=data.get("dismissed", ""),
             dismissed_uid=data.get("dismissed_uid", ""),
             without=tuple(data.get("without", ())),
+            waits="",
+            cut_off=data.get("cut_off", False),
         )
     _write(observer, record)
 
@@ -82,7 +84,7 @@ def _promote(observer: Observer, step: Step, seen: Snapshot) -> None:
 
 def _let_write(observer: Observer, link: Link, record: Record) -> None:
     """First a mark in the record: a run that froze before it could record another primary cannot do that any more."""
-    _write(observer, dataclasses.replace(record, turn=record.turn + 1))
+    _write(observer, dataclasses.replace(record, turn=record.turn + 1, waits=""))
     link.flavour.let_write(link.client, record.primary, record.epoch)
 
 
@@ -164,6 +166,15 @@ def _halt(observer: Observer, step: Step, _seen: Snapshot) -> None:
     link.client.run(link.flavour.stop_receiving)
 
 
+def _detach(observer: Observer, step: Step, _seen: Snapshot) -> None:
+    link = _link(observer, step.data["ordinal"])
+    link.flavour.detach(link.client)
+
+
+def _waits(observer: Observer, step: Step, seen: Snapshot) -> None:
+    _write(observer, dataclasses.replace(t.cast(Record, seen.record), waits=step.data["by"]))
+
+
 def _copy(observer: Observer, step: Step, seen: Snapshot) -> None:
     """First the record, then the pod: the next pod is told so when it starts."""
     record = t.cast(Record, seen.record)
@@ -190,6 +201,8 @@ def _hand_over(observer: Observer, step: Step, seen: Snapshot) -> None:
         dismissed_uid="",
         without=(),
         turn=former.turn + 1,
+        waits="",
+        cut_off=False,
     )
     try:
         hand_over(
@@ -259,6 +272,8 @@ _ACTS: t.Mapping[str, t.Callable[[Observer, Step, Snapshot], None]] = {
     steps.ATTACH: _attach,
     steps.APPLY: _apply,
     steps.HALT: _halt,
+    steps.DETACH: _detach,
+    steps.WAITS: _waits,
     steps.COPY: _copy,
     steps.FORGET_COPY: _forget_copy,
     steps.HAND_OVER: _hand_over,

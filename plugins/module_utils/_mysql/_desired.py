@@ -83,6 +83,9 @@ class Desired:
     copies: tuple[str, ...] = ()
     #: replicas that this run has told how to log in
     attached: tuple[int, ...] = ()
+    #: whether the pod of a primary that was given up had its time to go, and others may write before it is gone where
+    #: it can acknowledge nothing any more
+    cut_off: bool = False
 
     @property
     def ordinals(self) -> range:

@@ -33,6 +33,8 @@ class Wish:
     lag_limit: float = 10.0
     #: the pod that was primary when the operation began
     away_from: str = ""
+    #: the autopilot that asks: what it has seen of the old primary tells whether that one can be cut off
+    by: str = ""
 
 
 def given_up(target: Target, seen: Snapshot) -> str:
@@ -85,6 +87,7 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
         "members": seen.record.members,
         "dismissed": old,
         "without": wish.without,
+        "cut_off": bool(wish.by) and seen.record.waits == wish.by,
     }
     return Plan(
         (

@@ -42,6 +42,10 @@ class Flavour(abc.ABC):
     semi_sync: str
     #: variable of the primary that has them wait
     waits: str
+    #: all that this takes, with the values that it takes: no time after which a commit goes on without
+    waiting: t.ClassVar[t.Mapping[str, str]]
+    #: what says that it is so
+    waits_now: str
     start_applying: str
     stop_receiving: str
 
@@ -97,6 +101,15 @@ class Flavour(abc.ABC):
         rows = client.rows("SHOW GLOBAL VARIABLES LIKE %s", self.semi_sync)
         return bool(rows) and str(rows[0]["Value"]).upper() == "ON"
 
+    def commits_wait(self, client: Client) -> bool:
+        """Whether each commit of this server waits until a replica has it, for as long as that takes."""
+        rows = client.rows("SHOW GLOBAL VARIABLES LIKE %s", "rpl_semi_sync%")
+        found = {str(row["Variable_name"]): str(row["Value"]) for row in rows}
+        if found.get(self.waits) != "ON" or any(found.get(key) != value for key, value in self.waiting.items()):
+            return False
+        state = client.rows("SHOW GLOBAL STATUS LIKE %s", self.waits_now)
+        return bool(state) and str(state[0]["Value"]) == "ON"
+
     def note_own(self, client: Client, pod: str, epoch: int) -> None:
         client.run("SET SESSION sql_log_bin = 0")
         try:
@@ -130,6 +143,12 @@ class MySQL(Flavour):
     position = "SELECT @@GLOBAL.gtid_executed AS position"
     semi_sync = "rpl_semi_sync_replica_enabled"
     waits = "rpl_semi_sync_source_enabled"
+    waiting: t.ClassVar[t.Mapping[str, str]] = {
+        "rpl_semi_sync_source_wait_point": "AFTER_SYNC",
+        "rpl_semi_sync_source_timeout": "4294967295",
+        "rpl_semi_sync_source_wait_no_replica": "ON",
+    }
+    waits_now = "Rpl_semi_sync_source_status"
     start_applying = "START REPLICA SQL_THREAD"
     stop_receiving = "STOP REPLICA IO_THREAD"
 
@@ -199,11 +218,18 @@ class MySQL(Flavour):
 class MariaDB(Flavour):
     look = (
         "SELECT VERSION() AS version, @@GLOBAL.server_id AS identity, @@GLOBAL.read_only AS read_only, "
-        "@@GLOBAL.gtid_binlog_state AS executed"
+        "@@GLOBAL.gtid_binlog_state AS executed, (SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE "
+        "VARIABLE_NAME = 'UPTIME') AS uptime"
     )
     position = "SELECT @@GLOBAL.gtid_binlog_pos AS position"
     semi_sync = "rpl_semi_sync_slave_enabled"
     waits = "rpl_semi_sync_master_enabled"
+    waiting: t.ClassVar[t.Mapping[str, str]] = {
+        "rpl_semi_sync_master_wait_point": "AFTER_SYNC",
+        "rpl_semi_sync_master_timeout": "18446744073709551615",
+        "rpl_semi_sync_master_wait_no_slave": "ON",
+    }
+    waits_now = "Rpl_semi_sync_master_status"
     start_applying = "START SLAVE SQL_THREAD"
     stop_receiving = "STOP SLAVE IO_THREAD"
 

@@ -96,7 +96,9 @@ class Link:
             read_only=str(said["read_only"]).upper() not in ("0", "OFF"),
             own=own,
             source=flavour.source(configured[0]) if configured else None,
-            semi_sync=flavour.is_semi_sync(client),
+            semi_sync=(semi_sync := flavour.is_semi_sync(client)),
+            waits=semi_sync and flavour.commits_wait(client),
+            uptime=float(said["uptime"]) if "uptime" in said else None,
         )
 
     def _own(self) -> t.Optional[tuple[str, int]]:

@@ -195,9 +195,12 @@ class Observer:
             return Answer(Kind.UNREACHABLE, "there is no Secret to log in with")
         link = self.links.get(ordinal)
         if link is None:
-            tunnel = Tunnel(self.cluster, self.target.namespace, pod.name, self.target.port)
-            link = self.links[ordinal] = Link(tunnel, pod.uid, self._credentials)
+            link = self.links[ordinal] = Link(self.tunnel(ordinal), pod.uid, self._credentials)
         return link.ask()
+
+    def tunnel(self, ordinal: int) -> Tunnel:
+        """The way to a server."""
+        return Tunnel(self.cluster, self.target.namespace, self.target.pod(ordinal), self.target.port)
 
 
 def _text(secret: t.Optional[Object], key: str, namespace: str, name: str, option: str) -> str:

@@ -26,7 +26,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Pl
 from ansible_collections.stateful.kube.plugins.module_utils._workload._conversation import Conversation
 
 
-class _Asking(Conversation[Snapshot]):
+class Asking(Conversation[Snapshot]):
     def __init__(self, observer: Observer, wait_timeout: float) -> None:
         super().__init__(observer, observer.target.name, observer.target.namespace, wait_timeout)
         self._observer: Observer = observer
@@ -47,7 +47,7 @@ class _Asking(Conversation[Snapshot]):
         return facts(self._target, observed)
 
 
-class Replication(_Asking):
+class Replication(Asking):
     """As declared: who is primary, who replicates, how many there are, and what their pods are made from."""
 
     def __init__(self, observer: Observer, desired: Desired, wait_timeout: float) -> None:
@@ -75,7 +75,7 @@ class Replication(_Asking):
         return f"{missing[0].upper()}{missing[1:]}." if missing else None
 
 
-class SwitchingOver(_Asking):
+class SwitchingOver(Asking):
     def __init__(self, observer: Observer, to: str, lag_limit: float, wait_timeout: float) -> None:
         super().__init__(observer, wait_timeout)
         self._wish = Switchover(to=to, lag_limit=lag_limit)
@@ -90,7 +90,7 @@ class SwitchingOver(_Asking):
         return plan_switchover(self._target, self._wish, observed)
 
 
-class FailingOver(_Asking):
+class FailingOver(Asking):
     def __init__(self, observer: Observer, wish: Failover, wait_timeout: float) -> None:
         super().__init__(observer, wait_timeout)
         self._wish = wish

@@ -22,6 +22,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import
     APPLY,
     ATTACH,
     COPY,
+    DETACH,
     DISMISS,
     FENCE,
     FORGET_COPY,
@@ -33,6 +34,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import
     RECORD,
     ROUTE,
     SCALE,
+    WAITS,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
@@ -109,7 +111,7 @@ class _Planner:
         """A server that cannot go on is no reason to leave the rest undone; in the end it is one to fail."""
         if self.seen.record is None or not self.view.promoted:
             return
-        broken = {o: why for o in self.view.replicas if (why := self.view.broken(o))}
+        broken = {o: why for o in self.view.replicas if o != self.view.going and (why := self.view.broken(o))}
         all_answer = all(self.seen.answer(ordinal).serves for ordinal in self.desired.ordinals)
         if not broken or (steps and steps[0].change) or (any(step.change for step in steps) and not all_answer):
             return
@@ -190,10 +192,13 @@ class _Planner:
 
     def _insist_on_newest(self) -> None:
         """Nobody has a transaction that the one lacks that is about to take writes."""
-        ahead = [ordinal for ordinal in self.view.replicas if self.view.errant(ordinal)]
+        record = self.view.record
+        # What only such a one has was never acknowledged: a replica would have it.
+        unheard = self.target.ordinal(record.dismissed) if record.cut_off else None
+        ahead = [ordinal for ordinal in self.view.replicas if ordinal != unheard and self.view.errant(ordinal)]
         if not ahead:
             return
-        primary = self.view.record.primary
+        primary = record.primary
         names = ", ".join(self.target.pod(ordinal) for ordinal in ahead)
         raise _Refused(
             Refusal(
@@ -217,6 +222,9 @@ class _Planner:
             if not self.view.primary_answer.serves:
                 return [*steps, *self._end()]
         name = self.view.record.primary
+        if self.view.record.waits and self.view.promoted and not self.view.primary_answer.waits:
+            sentence = f"record that commits of {name} do not wait for a replica"
+            steps.append(Step(WAITS, self.target.record, sentence, data={"by": ""}))
         if self.seen.routed != name:
             steps += self._route(name)
         steps += self._labels()
@@ -242,8 +250,7 @@ class _Planner:
     def _intruders(self) -> list[int]:
         """Servers that take writes and must not."""
         # One that is about to go need not be asked first: a commit that waits for a replica would not let it answer.
-        going = self.target.ordinal(self.view.record.dismissed) if self.view.pending else None
-        writable = [o for o in self.seen.servers if o not in (self.view.primary, going)]
+        writable = [o for o in self.seen.servers if o not in (self.view.primary, self.view.going)]
         return [o for o in writable if not self.seen.answer(o).read_only or self._claims_to_be_primary(o)]
 
     def _claims_to_be_primary(self, ordinal: int) -> bool:
@@ -257,6 +264,11 @@ class _Planner:
             return []
         pod = self.seen.pods.get(t.cast(int, self.target.ordinal(record.dismissed)))
         if record.dismissed_uid and pod and pod.deleting:
+            if self.view.promoted:
+                # By the way of a moment ago: it can acknowledge nothing.
+                return []
+            if self.desired.cut_off and record.cut_off:
+                return self._cut_off()
             return [
                 self.view.wait(
                     f"wait until the pod of {record.dismissed} is gone (on node {pod.node or 'none'}): nobody may "
@@ -270,6 +282,35 @@ class _Planner:
                 f"delete the pod of {record.dismissed}, which was primary, and see it gone before anybody writes",
             )
         ]
+
+    def _cut_off(self) -> list[Step]:
+        """What is left until nobody can acknowledge anything for the old primary, whatever starts anew.
+
+        Its commits wait for a replica for ever, and every server says that it replicates from another one, or from
+        nobody. One that was only told to receive nothing more would receive again after its next start.
+        """
+        old = t.cast(int, self.target.ordinal(self.view.record.dismissed))
+        others = [ordinal for ordinal in self.view.present if ordinal != old]
+        silent = [o for o in others if not self.seen.answer(o).serves and self.view.may_hold_data(o)]
+        if silent:
+            said = "; ".join(self.view.said(ordinal) for ordinal in silent)
+            return [
+                self.view.wait(
+                    f"wait until every other server answers, or the pod of {self.view.record.dismissed} is gone: {said}"
+                )
+            ]
+        bound = [o for o in others if (source := self.seen.answer(o).source) and source.host == self.target.host(old)]
+        still = [ordinal for ordinal in bound if self.view.receives(ordinal)]
+        if still:
+            return halt(self.view, still)
+        # The new one is freed when it is let take writes, in one conversation.
+        for ordinal in [o for o in bound if o != self.view.primary]:
+            answer, name = self.seen.answer(ordinal), self.target.pod(ordinal)
+            if not answer.applied:
+                return self._apply(ordinal)
+            sentence = f"let {name} replicate from nobody, so that it acknowledges nothing for {self.target.pod(old)}"
+            return [Step(DETACH, name, sentence, data={"ordinal": ordinal})]
+        return []
 
     def _unpromoted(self) -> list[Step]:
         ordinal, answer = self.view.primary, self.view.primary_answer
@@ -332,6 +373,7 @@ class _Planner:
             "dismissed": record.dismissed,
             "dismissed_uid": record.dismissed_uid,
             "without": record.without,
+            "cut_off": record.cut_off,
         }
         sentence = f"record that {name} is primary, which has got more meanwhile than {record.primary}"
         return [Step(RECORD, self.target.record, sentence, data=data)]
@@ -360,7 +402,7 @@ class _Planner:
         asked = self.view.record.copies.get(name)
         if asked and asked == self.view.pod(ordinal).uid:
             return [self._copy(ordinal)]
-        if not answer.serves:
+        if not answer.serves or ordinal == self.view.going:
             return []
         if asked:
             return [Step(FORGET_COPY, name, f"record that {name} has its copy", data={"pod": name})]

@@ -46,6 +46,8 @@ def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
         dismissed_uid=str(data.get("dismissed_uid", "")),
         without=tuple(str(data.get("without", "")).split()),
         turn=int(str(data.get("turn", "")) or 0),
+        waits=str(data.get("waits", "")),
+        cut_off=data.get("cut_off") == "true",
         resource_version=str(found["metadata"].get("resourceVersion", "")),
     )
 
@@ -62,6 +64,8 @@ def write(cluster: Cluster, target: Target, record: Record) -> None:
         "dismissed_uid": record.dismissed_uid,
         "without": " ".join(record.without),
         "turn": str(record.turn),
+        "waits": record.waits,
+        "cut_off": "true" if record.cut_off else "",
     }
     metadata: Object = {"name": target.record, "namespace": target.namespace}
     try:

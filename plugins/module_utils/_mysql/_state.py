@@ -67,8 +67,12 @@ class Answer:
     #: the pod and the epoch for which it was made primary, as its own data says
     own: t.Optional[tuple[str, int]] = None
     source: t.Optional[Source] = None
-    #: whether a commit waits until a replica has it
+    #: whether it is set up so that a commit waits until a replica has it
     semi_sync: bool = False
+    #: whether its own commits do wait now, for as long as it takes
+    waits: bool = False
+    #: seconds since it was started, where it forgets at its start what it has received
+    uptime: t.Optional[float] = None
 
     @property
     def serves(self) -> bool:
@@ -108,6 +112,10 @@ class Record:
     without: tuple[str, ...] = ()
     #: how often a server was let take writes: another one that would do so on an older word finds another version
     turn: int = 0
+    #: which autopilot has seen that the commits of this primary wait for a replica
+    waits: str = ""
+    #: whether that was known of the primary that was given up: it acknowledges nothing when no replica is left to it
+    cut_off: bool = False
     resource_version: str = ""
 
 

@@ -141,6 +141,11 @@ class View:
         pod = self.seen.pods.get(ordinal)
         return not record.dismissed_uid or (pod is not None and pod.uid == record.dismissed_uid)
 
+    @property
+    def going(self) -> t.Optional[int]:
+        """The one that was given up and is yet to be seen gone, if there is such a one."""
+        return self.target.ordinal(self.record.dismissed) if self.pending else None
+
     def may_hold_data(self, ordinal: int) -> bool:
         """Of one that does not answer nobody knows: it may have acknowledged something, and have it alone."""
         return ordinal in self.seen.pods or bool(self.seen.claims.get(ordinal))

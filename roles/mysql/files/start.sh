@@ -53,5 +53,40 @@ if [ "$server" = mariadbd ] && [ "$primary" = "$POD_NAME" ] && grep -q '^rpl_sem
     set -- --rpl-semi-sync-slave-enabled=0
     echo 'SET GLOBAL rpl_semi_sync_slave_enabled = 1;' >>"$statements"
 fi
-exec "$server" --defaults-file=/etc/stateful/my.cnf --init-file="$statements" --server-id="$id" \
+set -- "$server" --defaults-file=/etc/stateful/my.cnf --init-file="$statements" --server-id="$id" \
     --report-host="$POD_NAME.$SERVICE.$POD_NAMESPACE.svc.$CLUSTER_DOMAIN" "$@"
+if [ "$server" = mariadbd ] || ! grep -q '^rpl_semi_sync' /etc/stateful/my.cnf; then
+    exec "$@"
+fi
+
+# A MySQL that is told to stop tells clients whose commits wait for a replica that they are committed, where no replica is
+# there (seen with 9.7: it switches semi-synchronous replication off first). A primary that was cut off, whose node comes
+# back, would so acknowledge what nobody else will ever have. One that is killed acknowledges nothing, and recovers.
+asked() {
+    timeout 4 mysql --no-defaults --socket=/run/mysqld/mysqld.sock --user=stateful_health --connect-timeout=3 --batch \
+        --skip-column-names --execute="SELECT 'read_only', @@GLOBAL.read_only; SHOW GLOBAL STATUS LIKE \
+'Rpl_semi_sync_source_clients'; SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_wait_sessions'" 2>&1
+}
+stop() {
+    trap '' TERM
+    signal=KILL
+    said=$(asked | tr '\t\n' '= ')
+    case $said in
+    # Who writes nothing, who has replicas and no commit that waits, and who does not take connections yet.
+    'read_only=1 '* | *'_clients='[1-9]*'_wait_sessions=0 ' | *'ERROR 2002 '*) signal=TERM ;;
+    *) echo "Commits may wait for a replica, so the server is killed: it must not acknowledge them. It said: $said" >&2 ;;
+    esac
+    kill -"$signal" "$child" 2>/dev/null || :
+}
+signal=
+"$@" &
+child=$!
+trap stop TERM
+status=0
+wait "$child" || status=$?
+# That may have been ended by the signal alone.
+if [ -n "$signal" ]; then
+    status=0
+    wait "$child" || status=$?
+fi
+exit "$status"

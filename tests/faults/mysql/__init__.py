@@ -9,7 +9,7 @@ from __future__ import annotations
 from harness.trial import Scenario
 from mysql.copies import cut_off, purged, without_donor
 from mysql.killed import killed_operations
-from mysql.primaries import comes_back, primary_lost, restart, restarted, switchover
+from mysql.primaries import automatic, comes_back, primary_lost, restart, restarted, switchover
 from mysql.servers import with_each
 
 # A number stays that of its scenario in all results; those between are left for others.
@@ -28,4 +28,5 @@ SCENARIOS = {
     ),
     44: Scenario("the primary's server dies, and its pod", with_each(restarted), in_short=False),
     45: Scenario("the tool is killed while a set shrinks and gets other pods", killed_operations, in_short=False),
+    46: Scenario("the primary hangs, and the autopilot replaces it", automatic, in_short=False),
 }

@@ -11,14 +11,15 @@ import statistics
 from harness.hang import hung
 from harness.proxy import Proxy
 from harness.trial import Trial
-from harness.verdict import check
+from harness.verdict import Skipped, check
 from harness.waiting import until
 from harness.writer import Writer
-from mysql.servers import MARIADB, NAME, Problem, Servers, pod_of
+from mysql.servers import MARIADB, NAME, Problem, Servers, pod_of, with_each
 
 # Between two writes nothing is unavailable yet (seconds).
 NOTICED = 0.25
 SERVER = {MARIADB: "mariadbd"}
+PYTHON = "localhost/python-pymysql:distribution"
 # Another setting replaces every pod.
 OTHER = {"mysqld": {"max_connections": 160}}
 
@@ -65,6 +66,28 @@ def primary_lost(trial: Trial, application: Servers, proxy: Proxy, flavour: str)
         trial.play(application, proxy).expect_success("The run after it", changed=0)
     check(len(application.checksums()) == 1, "The servers do not have the same rows.")
     trial.note(f"{flavour}: the primary hung and was replaced: longest gap {gap:.2f} s, semi-synchronous")
+
+
+def automatic(trial: Trial) -> None:
+    if trial.lab is None:
+        raise Skipped("an image for the autopilot, which the lab makes")
+    trial.lab.run("images", "--load", "python-pymysql")
+    with_each(_piloted, mysql_semi_sync=True, mysql_autopilot=True, mysql_autopilot_image=PYTHON)(trial)
+
+
+def _piloted(trial: Trial, application: Servers, proxy: Proxy, flavour: str) -> None:
+    """The primary hangs, and nobody runs anything."""
+    with trial.writing(application) as writer:
+        writer.wait_for(20, 60)
+        until(lambda: application.record().get("waits"), 60, "The autopilot has not seen that commits wait.")
+        mark = writer.acknowledged
+        with hung(trial.api, application.namespace, [pod_of(0)], SERVER.get(flavour, "mysqld")):
+            until(lambda: application.record()["primary"] != pod_of(0), 180, "Nobody took over.")
+        writer.wait_for(20, 120)
+        gap = max(writer.gaps(mark))
+        trial.play(application, proxy).expect_success("The run after it", changed=0)
+    check(len(application.checksums()) == 1, "The servers do not have the same rows.")
+    trial.note(f"{flavour}: the primary hung, and nobody ran anything: longest gap {gap:.2f} s, semi-synchronous")
 
 
 def _failed_over(trial: Trial, application: Servers, proxy: Proxy, flavour: str, writer: Writer, mark: int) -> float:

@@ -89,3 +89,79 @@ def test_a_record_that_is_none_starts_no_server(tmp_path: pathlib.Path, epoch: s
     with pytest.raises(subprocess.CalledProcessError) as raised:
         started(tmp_path, "mysql", epoch=epoch)
     assert "where the number of its epoch belongs" in raised.value.stderr
+
+
+# A server that says by which signal it ends, and a client that says what it is told to.
+SERVER = '#!/bin/sh\ntrap "echo orderly; exit 0" TERM\necho up\nwhile :; do sleep 0.05; done\n'
+
+
+def stopped(root: pathlib.Path, said: str, semi_sync: bool = True, flavour: str = "mysql") -> tuple[str, int]:
+    """What the server said and how it ended when its container was told to stop."""
+    (root / "record").mkdir()
+    (root / "mysqld").mkdir()
+    (root / "record" / "epoch").write_text("4")
+    (root / "record" / "primary").write_text("shop-12")
+    (root / "my.cnf").write_text("[mysqld]\n" + "rpl_semi_sync_replica_enabled = ON\n" * semi_sync)
+    (root / "said").write_text(said)
+    (root / "bin").mkdir()
+    for name, text in (("mysqld", SERVER), ("mariadbd", SERVER), ("mysql", f"#!/bin/sh\ncat {root}/said\n")):
+        (root / "bin" / name).write_text(text)
+        (root / "bin" / name).chmod(0o755)
+    script = root / "start.sh"
+    text = SCRIPT.read_text(encoding="utf-8").replace("/etc/stateful/", f"{root}/").replace("/run/", f"{root}/")
+    script.write_text(text.replace("/var/lib/mysql/data", str(root)))
+    environment = {
+        "PATH": f"{root}/bin:{os.environ['PATH']}",
+        "POD_NAME": "shop-12",
+        "POD_NAMESPACE": "ns",
+        "SERVICE": "shop",
+        "CLUSTER_DOMAIN": "local",
+    }
+    with subprocess.Popen(
+        ["sh", str(script), flavour], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "up\n"
+        process.terminate()
+        rest = process.stdout.read()
+    return rest, process.returncode
+
+
+def told(read_only: int, clients: int, waiting: int) -> str:
+    """As the client writes it."""
+    names = ("Rpl_semi_sync_source_clients", "Rpl_semi_sync_source_wait_sessions")
+    return f"read_only\t{read_only}\n{names[0]}\t{clients}\n{names[1]}\t{waiting}\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        told(0, 0, 0),
+        told(0, 0, 3),
+        told(0, 2, 1),
+        "ERROR 1040 (HY000): Too many connections\n",
+        "ERROR 1045 (28000): Access denied for user 'stateful_health'@'localhost' (using password: NO)\n",
+        "",
+    ],
+)
+def test_a_primary_whose_commits_may_wait_acknowledges_none_when_it_stops(tmp_path: pathlib.Path, said: str) -> None:
+    assert stopped(tmp_path, said) == ("", 137)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        told(1, 0, 0),
+        told(0, 2, 0),
+        told(0, 10, 0),
+        "ERROR 2002 (HY000): Can't connect to local MySQL server through socket '/run/mysqld/mysqld.sock' (2)\n",
+    ],
+)
+def test_every_other_server_stops_in_an_orderly_way(tmp_path: pathlib.Path, said: str) -> None:
+    assert stopped(tmp_path, said) == ("orderly\n", 0)
+
+
+@pytest.mark.parametrize(("semi_sync", "flavour"), [(False, "mysql"), (True, "mariadb")])
+def test_one_that_tells_nobody_is_not_asked(tmp_path: pathlib.Path, semi_sync: bool, flavour: str) -> None:
+    """Commits that wait for nobody, and a MariaDB, which ends the connection of whoever waits."""
+    assert stopped(tmp_path, told(0, 0, 3), semi_sync, flavour) == ("orderly\n", 0)

@@ -18,22 +18,13 @@ import contextlib
 import json
 import os
 import pathlib
-import select
 import signal
-import socket
-import ssl
-import sys
 import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import bucket_of_files
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import (
-    CHUNK,
-    Layer,
-    ServerTls,
-    context_for,
-)
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._straight import Said, Straight
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import ServerTls, context_for
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import InBucket
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
@@ -58,66 +49,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._two_passw
 
 # In the Secret of the members, as mongodb_tls writes it: begins with the mode.
 VERSION = "version"
-# Seconds until a member that does not take a connection counts as away.
-CONNECT_TIMEOUT = 3.0
 # Of a pod: what the kubelet shows as the reason why it ended.
 TERMINATION_LOG = pathlib.Path("/dev/termination-log")
 LONGEST_REASON = 4000
-
-
-class Straight(Tunnel):
-    """The same private socket, carried to an address that is reached without the API server."""
-
-    def __init__(self, host: str, port: int, tls: t.Callable[[], t.Optional[ServerTls]]) -> None:
-        super().__init__(t.cast("t.Any", None), "", host, port)
-        self._spoken = tls
-        self._address = (host, port)
-
-    def _carry(self, near: socket.socket) -> None:
-        try:
-            far = socket.create_connection(self._address, CONNECT_TIMEOUT)
-        except OSError as exc:
-            self.error = f"{self._address[0]} cannot be reached ({exc})"
-            near.close()
-            return
-        self.error = None
-        far.settimeout(None)
-        self._open.add(near)
-        try:
-            _carry_between(near, far, self._layer(self._spoken()))
-        except ssl.SSLError as exc:
-            self.error = f"{self._address[0]} cannot be trusted ({exc})"
-        except OSError:
-            pass  # one of the two went away
-        finally:
-            self._open.discard(near)
-            near.close()
-            far.close()
-
-
-def _carry_between(near: socket.socket, far: socket.socket, layer: t.Optional[Layer]) -> None:
-    """Until either side ends. One side asks and the other answers, so that neither fills up while the other does."""
-    ends = select.poll()
-    for end in (near, far):
-        ends.register(end, select.POLLIN)
-    if layer:
-        far.sendall(layer.take())
-    while True:
-        told = {number for number, _event in ends.poll()}
-        for source, sink in ((far, near), (near, far)):
-            if source.fileno() not in told:
-                continue
-            data = source.recv(CHUNK)
-            if not data:
-                return
-            if layer is None:
-                sink.sendall(data)
-            elif source is far:
-                near.sendall(layer.receive(data))
-                far.sendall(layer.take())
-            else:
-                layer.put(data)
-                far.sendall(layer.take())
 
 
 class Inside(Observer):
@@ -204,28 +138,6 @@ def _credentials(folder: pathlib.Path) -> Credentials:
         )
     others = tuple(found[key] for key in (NEXT, PREVIOUS) if found.get(key))
     return Credentials(found["username"], found["password"], others)
-
-
-class Said:
-    """What an operation sees of Ansible, where there is none."""
-
-    check_mode = diff_mode = False
-
-    def __init__(self, params: dict[str, t.Any]) -> None:
-        self.params = params
-
-    def progress(self, line: str) -> None:
-        sys.stdout.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}\n")
-        sys.stdout.flush()
-
-    def warn(self, text: str) -> None:
-        self.progress(f"WARNING: {text}")
-
-    def conceal(self, values: t.Iterable[str]) -> None:
-        """Nothing of the sort is said here."""
-
-    def abandoned(self) -> bool:
-        return False
 
 
 def _place(params: t.Mapping[str, t.Any], secret: pathlib.Path, target: Target) -> Place:

@@ -111,6 +111,8 @@ class Node:
     #: whether we reach it; whether its node is cut off from everybody but the clients on it
     reachable: bool = True
     lost: bool = False
+    #: its kubelet hears and does nothing, while its servers and its network go on
+    deaf: bool = False
     #: it applies nothing
     lagging: bool = False
     obstacle: str = ""
@@ -183,8 +185,8 @@ class World:
         node = self.node(ordinal)
         if not node.writable:
             return
-        others = [other.ordinal for other in self.nodes.values() if other.writable and other is not node]
-        assert not others, f"shop-{ordinal} takes a write, and {others} would too"
+        others = [other.ordinal for other in self.nodes.values() if other is not node and self._acknowledges(other)]
+        assert not others or not self._acknowledges(node), f"shop-{ordinal} takes a write, and {others} would too"
         data = node.loaded
         written = Transaction(data.identity, self._next_number(data))
         data.log.append(written)
@@ -193,6 +195,14 @@ class World:
             node.waiting.append(written)
         else:
             written.acknowledged = True
+
+    def _acknowledges(self, node: Node) -> bool:
+        """Whether a write to it could ever be acknowledged, whatever starts anew."""
+        return node.writable and (not self.semi_sync or not self._cut_off(node))
+
+    def _cut_off(self, node: Node) -> bool:
+        """Whether nobody replicates from it, by what stands in the servers' own data."""
+        return not any(other.data and other.data.source == node.ordinal for other in self.nodes.values())
 
     def _next_number(self, data: Data) -> int:
         if self.flavour == MARIADB:
@@ -240,9 +250,14 @@ class World:
     def fence_node(self, ordinal: int) -> None:
         """Its node is known to be off: the pod goes, and its volume comes to another node."""
         node = self.node(ordinal)
-        if node.lost:
-            node.lost = False
+        if node.lost or node.deaf:
+            node.lost = node.deaf = False
             self._end(node)
+
+    def deafen(self, ordinal: int) -> None:
+        """The kubelet is away; or it is not yet there again, when the network of a node that was lost is."""
+        node = self.node(ordinal)
+        node.lost, node.deaf = False, True
 
     def purge(self, ordinal: int) -> None:
         """Binary logs expire: what every replica has had long ago."""
@@ -254,7 +269,7 @@ class World:
         """All faults are over but those that are in the data."""
         self.cut.clear()
         for node in self.nodes.values():
-            node.reachable, node.lagging, node.lost = True, False, False
+            node.reachable, node.lagging, node.lost, node.deaf = True, False, False, False
 
     def _discard(self, node: Node, why: str) -> None:
         """What only this volume has is gone for good; what nobody but its writer has is no longer on a replica."""
@@ -275,11 +290,12 @@ class World:
     def tick(self) -> None:
         self.clock += 1
         for node in list(self.nodes.values()):
-            if node.going and not node.lost:
+            if node.going and not node.lost and not node.deaf:
                 self._end(node)
         self._controller()
         for node in self.nodes.values():
-            if node.exists and not node.lost and (node.mounted is None or (self.clock + node.ordinal) % REFRESH == 0):
+            due = node.mounted is None or (self.clock + node.ordinal) % REFRESH == 0
+            if node.exists and not node.lost and not node.deaf and due:
                 node.mounted = self.record
             if not node.running:
                 self._start(node)
@@ -312,7 +328,7 @@ class World:
 
     def _start(self, node: Node) -> None:
         """What a pod does at its start, by its own record and its own data alone."""
-        if not node.exists or node.going or node.lost:
+        if not node.exists or node.going or node.lost or node.deaf:
             return
         node.obstacle = ""
         if node.mounted is None:
@@ -391,7 +407,7 @@ class World:
 
     def _assert_may_write(self, node: Node) -> None:
         """It is the only one, and has all that was acknowledged, but what a failover could not save."""
-        writable = [other.ordinal for other in self.nodes.values() if other.writable or other is node]
+        writable = [other.ordinal for other in self.nodes.values() if self._acknowledges(other) or other is node]
         assert len(writable) == 1, f"{writable} take writes at once"
         has = set(node.loaded.log)
         for entry in self.transactions:
@@ -430,8 +446,15 @@ class World:
         for entry in missing[:PACE]:
             data.relay.append(entry)
         for entry in [entry for entry in source.waiting if entry in data.has]:
+            self._assert_newest(source)
             entry.acknowledged = entry.semi_sync = True
             source.waiting.remove(entry)
+
+    def _assert_newest(self, source: Node) -> None:
+        """Nothing is acknowledged any more for one in whose place another one was let take writes."""
+        epoch = source.loaded.own[1] if source.loaded.own else 0
+        later = [o for o, node in self.nodes.items() if node.writable and (own := node.loaded.own) and own[1] > epoch]
+        assert not later, f"a write to shop-{source.ordinal} is acknowledged, and {later} took over"
 
     def _source(self, node: Node) -> t.Optional[Node]:
         source = self.nodes.get(t.cast(int, node.loaded.source))
@@ -496,6 +519,8 @@ class World:
             own=data.own,
             source=self._told(node) if data.source is not None else None,
             semi_sync=self.semi_sync,
+            waits=self.semi_sync and node.writable,
+            uptime=float("inf") if self.flavour == MARIADB else None,
         )
 
     def history(self, entries: t.Sequence[Transaction]) -> History:
@@ -548,6 +573,8 @@ class World:
                 dismissed=data.get("dismissed", ""),
                 dismissed_uid=data.get("dismissed_uid", ""),
                 without=tuple(data.get("without", ())),
+                waits="",
+                cut_off=data.get("cut_off", False),
             )
         self._write_record(record)
         self.failing_over = self.failing_over or bool(data.get("dismissed"))
@@ -563,7 +590,7 @@ class World:
         self._let_write(self._asked(node.ordinal, seen), record.primary, record.epoch)
 
     def _mark(self, record: Record) -> None:
-        self._write_record(dataclasses.replace(record, turn=record.turn + 1))
+        self._write_record(dataclasses.replace(record, turn=record.turn + 1, waits=""))
 
     def _let_write(self, node: Node, pod: str, epoch: int) -> None:
         data = node.loaded
@@ -648,6 +675,15 @@ class World:
     def _do_halt(self, step: Step, seen: Snapshot) -> None:
         self._asked(step.data["ordinal"], seen).loaded.receiver = False
 
+    def _do_detach(self, step: Step, seen: Snapshot) -> None:
+        node = self._asked(step.data["ordinal"], seen)
+        node.loaded.receiver = False
+        self.between()
+        self._detach(self._asked(node.ordinal, seen))
+
+    def _do_waits(self, step: Step, seen: Snapshot) -> None:
+        self._write_record(dataclasses.replace(t.cast(Record, seen.record), waits=step.data["by"]))
+
     def _do_copy(self, step: Step, seen: Snapshot) -> None:
         record, pod, uid = t.cast(Record, seen.record), step.data["pod"], step.data["uid"]
         if record.copies.get(pod) != uid:
@@ -673,7 +709,15 @@ class World:
             raise
         self.between()
         following = dataclasses.replace(
-            record, epoch=epoch, primary=step.target, dismissed="", dismissed_uid="", without=(), turn=record.turn + 1
+            record,
+            epoch=epoch,
+            primary=step.target,
+            dismissed="",
+            dismissed_uid="",
+            without=(),
+            turn=record.turn + 1,
+            waits="",
+            cut_off=False,
         )
         self._write_record(following)
         self.between()

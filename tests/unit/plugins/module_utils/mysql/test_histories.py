@@ -18,6 +18,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_p
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
 from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.mysql.simulation import World
 from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.mysql.test_plan_random import (
+    PILOT,
     Found,
     Run,
     assert_as_declared,
@@ -333,3 +334,151 @@ def test_what_was_received_is_applied_before_a_replica_is_told_its_source_anew(f
     world.cut.add(frozenset({0, 1}))
     goes_on(Run(world, Desired(2)))
     assert world.node(1).loaded.log == world.transactions
+
+
+def piloted(flavour: str) -> World:
+    """Three servers whose commits were seen to wait for a replica."""
+    world = formed(3, flavour, semi_sync=True)
+    assert world.record
+    assert not world.record.waits
+    Run(world, Desired(3), PILOT).turn()
+    assert world.record.waits == PILOT.by
+    return world
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_the_autopilot_goes_on_without_the_word_of_a_lost_node(flavour: str) -> None:
+    world = piloted(flavour)
+    only_reaches(world, 2)
+    world.write()
+    world.replicate()
+    world.cut.clear()
+    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    world.lose_node(0)
+    goes_on(Run(world, Desired(3), PILOT), turns=20)
+    assert primary_of(world).ordinal == 2
+    assert world.node(0).writable, "its clients on that node write on"
+    assert world.node(2).writable
+    world.write(0)
+    world.write(2)
+    world.tick()
+    assert [entry.acknowledged for entry in world.transactions] == [True, False, True]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_who_was_cut_off_and_comes_back_gets_nothing_acknowledged(flavour: str) -> None:
+    """Its network is there again before its kubelet is, and every other server starts anew."""
+    world = piloted(flavour)
+    world.lose_node(0)
+    goes_on(Run(world, Desired(3), PILOT), turns=20)
+    world.write(0)
+    world.deafen(0)
+    for ordinal in (1, 2):
+        world.restart(ordinal)
+    for _tick in range(4):
+        world.tick()
+    assert world.node(0).writable
+    assert not world.transactions[0].acknowledged
+    world.write()
+    world.tick()
+    assert world.transactions[1].acknowledged
+    world.heal()
+    world.tick()
+    found = converge(world, Run(world, Desired(3)))
+    assert refused(found, "shop-0 has 1 transaction")
+
+
+def test_a_replica_that_starts_anew_before_it_is_cut_off_is_told_once_more() -> None:
+    """It receives again by itself: what it has acknowledged meanwhile is kept."""
+    world = piloted(MYSQL)
+    world.node(0).deaf = True
+    world.node(0).reachable = False
+    run = Run(world, Desired(3), PILOT)
+    while not (world.record and world.record.dismissed_uid):
+        run.turn()
+    assert not world.node(2).loaded.receiver
+    world.restart(2)
+    world.write(0)
+    world.replicate()
+    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    goes_on(run, turns=20)
+    assert primary_of(world).ordinal == 2
+    assert world.node(2).writable
+    assert world.transactions[0] in world.node(2).loaded.log
+
+
+def test_the_autopilot_does_nothing_while_a_replica_is_away_too() -> None:
+    world = piloted(MYSQL)
+    world.lose_node(0)
+    world.lose_node(2)
+    goes_on(Run(world, Desired(3), PILOT), turns=20)
+    assert primary_of(world).ordinal == 0
+    world.node(2).lost = False
+    goes_on(Run(world, Desired(3), PILOT), turns=20)
+    assert primary_of(world).ordinal == 1
+
+
+def test_the_autopilot_waits_for_every_server_that_could_acknowledge() -> None:
+    """One goes away between the record and the end."""
+    world = piloted(MYSQL)
+    world.lose_node(0)
+    run = Run(world, Desired(3), PILOT)
+    while not (world.record and world.record.dismissed_uid):
+        run.turn()
+    world.lose_node(2)
+    goes_on(run, turns=20)
+    assert not world.node(1).writable
+    world.node(2).lost = False
+    goes_on(Run(world, Desired(3), PILOT), turns=20)
+    assert world.node(1).writable
+
+
+def test_the_autopilot_gives_the_node_its_time_first() -> None:
+    world = piloted(MYSQL)
+    world.lose_node(0)
+    patient = dataclasses.replace(PILOT, cut_off=False)
+    goes_on(Run(world, Desired(3), patient), turns=20)
+    assert primary_of(world).ordinal == 1
+    assert not world.node(1).writable
+    world.fence_node(0)
+    goes_on(Run(world, Desired(3), patient), turns=20)
+    assert world.node(1).writable
+
+
+def test_the_autopilot_does_nothing_where_commits_do_not_wait() -> None:
+    world = formed(3, MYSQL, semi_sync=False)
+    Run(world, Desired(3), PILOT).turn()
+    world.lose_node(0)
+    goes_on(Run(world, Desired(3), PILOT))
+    assert primary_of(world).ordinal == 0
+
+
+def test_another_autopilot_begins_anew_with_what_it_knows() -> None:
+    world = piloted(MYSQL)
+    world.lose_node(0)
+    goes_on(Run(world, Desired(3), dataclasses.replace(PILOT, by="made again")))
+    assert primary_of(world).ordinal == 0
+
+
+def test_a_run_does_not_wait_for_one_that_was_cut_off() -> None:
+    """It would not attach the others, and no commit would return."""
+    world = piloted(MYSQL)
+    world.lose_node(0)
+    run = Run(world, Desired(3), PILOT)
+    while not world.node(1).writable:
+        run.turn()
+    assert world.node(2).loaded.source is None
+    found = goes_on(Run(world, Desired(3)))
+    assert isinstance(found, Plan)
+    assert world.node(2).loaded.source == 1
+    assert found.steps[0].sentence.startswith("wait until every replica follows closely: shop-0 is about to end")
+
+
+def test_the_autopilot_cuts_nobody_off_whose_commits_do_not_wait() -> None:
+    """Somebody has asked for the failover, and that one waits for the node."""
+    world = formed(3, MYSQL, semi_sync=False)
+    world.lose_node(0)
+    goes_on(Run(world, Desired(3), Failover()))
+    assert primary_of(world).ordinal == 1
+    goes_on(Run(world, Desired(3), PILOT), turns=20)
+    assert not world.node(1).writable

@@ -403,6 +403,7 @@ def test_who_got_more_from_the_old_primary_until_it_was_gone_takes_its_place() -
         "dismissed": "shop-0",
         "dismissed_uid": "uid-0",
         "without": (),
+        "cut_off": False,
     }
 
 

@@ -18,6 +18,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._plan import Wish as Autopilot
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._plan import plan_autopilot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import Wish as Failover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import given_up, plan_failover
@@ -42,6 +44,10 @@ Event = tuple[str, int, int]
 Found = t.Union[Plan, Refusal]
 
 
+# It may act at any moment: no silence is too short, and no pod had its time to go.
+PILOT = Autopilot(by="pilot", after=0.0, cut_off=True)
+
+
 class Killed(Exception):
     """The run ends between two parts of an act."""
 
@@ -49,12 +55,16 @@ class Killed(Exception):
 class Run:
     """One run of an operation, from look to look. What it asks for stays as it was at its start."""
 
-    def __init__(self, world: World, desired: Desired, wish: t.Union[Switchover, Failover, None] = None) -> None:
+    def __init__(
+        self, world: World, desired: Desired, wish: t.Union[Switchover, Failover, Autopilot, None] = None
+    ) -> None:
         self.world = world
         self.desired = desired
         self.wish = wish
 
     def plan(self, seen: Snapshot) -> Found:
+        if isinstance(self.wish, Autopilot):
+            return plan_autopilot(TARGET, self.wish, seen).plan
         if self.wish is not None and not self.wish.away_from and seen.record:
             failing = isinstance(self.wish, Failover)
             self.wish = dataclasses.replace(
@@ -114,11 +124,25 @@ EVENTS = (
     "failover",
     "failover",
     "failover_without",
+    *("autopilot",) * 6,
+    "deafen",
 )
 # These end the run that goes on, even in the middle of an act.
-ENDINGS = ("kill_run", "apply", "members", "switchover", "failover", "failover_without")
+ENDINGS = ("kill_run", "apply", "members", "switchover", "failover", "failover_without", "autopilot")
 EVENT = st.tuples(st.sampled_from(EVENTS), st.integers(0, 3), st.integers(0, 3))
 TAPE = st.integers(0, 90).flatmap(lambda size: st.lists(EVENT, min_size=size, max_size=size))
+
+# What matters to a set that is looked after, from the moment at which its primary is lost.
+LOSSES = (("lose_node",), ("hide", "deafen"), ("hide",))
+AROUND = (
+    *("nothing",) * 30,
+    *("tick",) * 6,
+    *("write_to", "restart", "autopilot", "show", "mend") * 2,
+    *("write", "kill", "hide", "cut", "lag", "keep_up", "lose_node", "deafen"),
+    *("fence_node", "stop_receiver", "failover"),
+)
+AROUND_EVENT = st.tuples(st.sampled_from(AROUND), st.integers(0, 3), st.integers(0, 3))
+AROUND_TAPE = st.integers(30, 120).flatmap(lambda size: st.lists(AROUND_EVENT, min_size=size, max_size=size))
 
 
 class Story:
@@ -244,6 +268,12 @@ class Story:
 
     def _failover(self, one: int, two: int) -> None:
         self.run = Run(self.world, self.desired, Failover(TARGET.pod(one) if two == 3 else ""))
+
+    def _autopilot(self, _one: int, two: int) -> None:
+        self.run = Run(self.world, self.desired, PILOT if two else dataclasses.replace(PILOT, cut_off=False))
+
+    def _deafen(self, one: int, _two: int) -> None:
+        self.world.deafen(one)
 
     def _failover_without(self, one: int, two: int) -> None:
         self.run = Run(self.world, self.desired, Failover(without=(TARGET.pod(one), TARGET.pod(two))))
@@ -385,6 +415,27 @@ def test_forms_and_has_nothing_left_to_do(members: int, flavour: str) -> None:
 def test_whatever_happens(members: int, flavour: str, semi_sync: bool, new: bool, tape: list[Event]) -> None:
     world = World(members, flavour, semi_sync) if new else formed(members, flavour, semi_sync)
     story = Story(world, Desired(members), tape)
+    story.go()
+    found = settle(world, story.desired)
+    if isinstance(found, Plan) and not found.steps:
+        assert_as_declared(world, story.desired)
+
+
+@settings(max_examples=HISTORIES, deadline=None, phases=PHASES)
+@given(
+    st.integers(3, 4),
+    st.sampled_from(FLAVOURS),
+    st.sampled_from([True, True, False]),
+    st.sampled_from(LOSSES),
+    st.sampled_from(["autopilot", "autopilot", "failover"]),
+    AROUND_TAPE,
+)
+def test_whatever_happens_when_a_primary_is_lost(
+    members: int, flavour: str, semi_sync: bool, loss: tuple[str, ...], first: str, tape: list[Event]
+) -> None:
+    world = formed(members, flavour, semi_sync)
+    Run(world, Desired(members), PILOT).turn()
+    story = Story(world, Desired(members), [("write", 0, 0), *((event, 0, 0) for event in loss), (first, 0, 1), *tape])
     story.go()
     found = settle(world, story.desired)
     if isinstance(found, Plan) and not found.steps:
