@@ -42,6 +42,8 @@ def problems(target: Target, seen: Snapshot) -> list[str]:
     name, found = seen.record.primary, []
     if not view.primary_answer.serves:
         found.append(view.said(view.primary))
+    elif seen.record.importing:
+        found.append(f"{name} takes no writes until the import from {seen.record.importing} is cut over, or given up")
     elif not view.promoted:
         found.append(f"{name} is recorded as primary, and takes no writes: run the playbook stateful.kube.mysql")
     if seen.routed != name:

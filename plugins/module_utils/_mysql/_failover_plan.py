@@ -59,7 +59,7 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
             view.evidence() if seen.record else (),
             ("run the playbook stateful.kube.mysql first",),
         )
-    if wish.away_from and seen.record.primary != wish.away_from:
+    if seen.record.importing or (wish.away_from and seen.record.primary != wish.away_from):
         return plan(target, view.desired, seen)
     if view.primary_answer.serves and not view.promoted:
         # An earlier run has got so far.

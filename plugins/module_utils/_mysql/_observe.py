@@ -145,21 +145,25 @@ class Observer:
                 secret=self._credentials is not None,
             )
 
-    def _read_secret(self) -> t.Optional[Credentials]:
-        name, namespace = self.target.root_secret, self.target.namespace
+    def login(self, name: str, option: str) -> t.Optional[Credentials]:
+        """What is in this Secret, or None where there is none. Raises Failure."""
+        namespace = self.target.namespace
         secret = self.cluster.get("v1", "Secret", name, namespace)
         if secret is None:
             return None
         # One that somebody else has made need not name the user.
         given = (secret.get("data") or {}).get("username")
-        username = _text(secret, "username", namespace, name, "root_secret") if given else "root"
-        password = _text(secret, "password", namespace, name, "root_secret")
+        username = _text(secret, "username", namespace, name, option) if given else "root"
+        password = _text(secret, "password", namespace, name, option)
         try:
             return Credentials(username, password, others(secret))
         except ValueError as exc:
             raise Failure(
-                f"root_secret: {NEXT} and {PREVIOUS} in Secret {namespace}/{name} must be text in UTF-8. Correct it."
+                f"{option}: {NEXT} and {PREVIOUS} in Secret {namespace}/{name} must be text in UTF-8. Correct it."
             ) from exc
+
+    def _read_secret(self) -> t.Optional[Credentials]:
+        return self.login(self.target.root_secret, "root_secret")
 
     def _other_password(self) -> bool:
         """Whether the Secret has another password than before: somebody may have changed it meanwhile."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired, Target
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._importing import leave_alone
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._rolling import Rolling
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import (
@@ -42,7 +43,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Pl
 
 def plan(target: Target, desired: Desired, seen: Snapshot) -> t.Union[Plan, Refusal]:
     """The whole ordered list of steps. The first one is safe now; the others follow when their turn comes."""
-    planner = _Planner(View(target, desired, seen))
+    view = View(target, desired, seen)
+    if seen.record and seen.record.importing:
+        return leave_alone(view)
+    planner = _Planner(view)
     try:
         steps = planner.steps()
         planner.insist(steps)

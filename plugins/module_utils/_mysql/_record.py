@@ -48,6 +48,8 @@ def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
         turn=int(str(data.get("turn", "")) or 0),
         waits=str(data.get("waits", "")),
         cut_off=data.get("cut_off") == "true",
+        importing=str(data.get("importing", "")),
+        imported=str(data.get("imported", "")),
         resource_version=str(found["metadata"].get("resourceVersion", "")),
     )
 
@@ -66,6 +68,8 @@ def write(cluster: Cluster, target: Target, record: Record) -> None:
         "turn": str(record.turn),
         "waits": record.waits,
         "cut_off": "true" if record.cut_off else "",
+        "importing": record.importing,
+        "imported": record.imported,
     }
     metadata: Object = {"name": target.record, "namespace": target.namespace}
     try:

@@ -116,6 +116,10 @@ class Record:
     waits: str = ""
     #: whether that was known of the primary that was given up: it acknowledges nothing when no replica is left to it
     cut_off: bool = False
+    #: HOST:PORT of a server outside whose data is being brought in: until that is over nobody writes
+    importing: str = ""
+    #: HOST:PORT of the one whose data was brought in last
+    imported: str = ""
     resource_version: str = ""
 
 

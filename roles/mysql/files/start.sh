@@ -53,6 +53,13 @@ if [ "$server" = mariadbd ] && [ "$primary" = "$POD_NAME" ] && grep -q '^rpl_sem
     set -- --rpl-semi-sync-slave-enabled=0
     echo 'SET GLOBAL rpl_semi_sync_slave_enabled = 1;' >>"$statements"
 fi
+# While data is imported only the source's own databases come, and nothing that is timed runs twice.
+if [ -s /run/record/importing ]; then
+    set -- "$@" --event-scheduler=OFF
+    for schema in mysql sys stateful_kube; do
+        set -- "$@" "--replicate-wild-ignore-table=$schema.%"
+    done
+fi
 set -- "$server" --defaults-file=/etc/stateful/my.cnf --init-file="$statements" --server-id="$id" \
     --report-host="$POD_NAME.$SERVICE.$POD_NAMESPACE.svc.$CLUSTER_DOMAIN" "$@"
 if [ "$server" = mariadbd ] || ! grep -q '^rpl_semi_sync' /etc/stateful/my.cnf; then

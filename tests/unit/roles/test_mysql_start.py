@@ -13,16 +13,19 @@ import subprocess
 
 import pytest
 
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._import._statements import IGNORED
+
 SCRIPT = pathlib.Path(__file__).parents[3] / "roles" / "mysql" / "files" / "start.sh"
 
 
 def started(
-    root: pathlib.Path, flavour: str, epoch: str = "4", primary: str = "shop-12"
+    root: pathlib.Path, flavour: str, epoch: str = "4", primary: str = "shop-12", importing: str = ""
 ) -> tuple[list[str], list[str]]:
     (root / "record").mkdir()
     (root / "mysqld").mkdir()
     (root / "record" / "epoch").write_text(epoch)
     (root / "record" / "primary").write_text(primary)
+    (root / "record" / "importing").write_text(importing)
     for server in ("mysqld", "mariadbd"):
         (root / f"bin-{server}").mkdir()
         program = root / f"bin-{server}" / server
@@ -165,3 +168,13 @@ def test_every_other_server_stops_in_an_orderly_way(tmp_path: pathlib.Path, said
 def test_one_that_tells_nobody_is_not_asked(tmp_path: pathlib.Path, semi_sync: bool, flavour: str) -> None:
     """Commits that wait for nobody, and a MariaDB, which ends the connection of whoever waits."""
     assert stopped(tmp_path, told(0, 0, 3), semi_sync, flavour) == ("orderly\n", 0)
+
+
+@pytest.mark.parametrize("flavour", ["mysql", "mariadb"])
+def test_while_data_is_imported_only_the_users_databases_come_and_no_event_runs(
+    tmp_path: pathlib.Path, flavour: str
+) -> None:
+    command, _statements = started(tmp_path, flavour, importing="old:3306")
+    assert "--event-scheduler=OFF" in command
+    ignored = [word.partition("=")[2] for word in command if word.startswith("--replicate-wild-ignore-table=")]
+    assert sorted(ignored) == sorted(IGNORED)
