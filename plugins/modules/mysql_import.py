@@ -71,8 +71,9 @@ options:
     default: false
   stop_writes:
     description:
-      - Make the source read-only at the cut-over. Where it fails, the source is made writable again. Without this
-        option you make it read-only yourself, and the cut-over is refused before.
+      - Make the source read-only at the cut-over. Where that fails, the source is made writable again, unless
+        O(replicate=false), because its data would be another one by then than what was loaded. Without this option you
+        make it read-only yourself, and the cut-over is refused before.
     type: bool
     default: false
   compare_rows:

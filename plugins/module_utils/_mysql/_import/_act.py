@@ -175,6 +175,8 @@ class Acts:
 
     def _look(self, step: Step, local: Local) -> Outside:
         seen = self._asker.look(step.target, local.version)
+        # A source with many tables takes its time, and the target may have ended the session meanwhile.
+        self._link(step).client.close()
         if not seen.answers:
             raise NotYet(f"the source {self._wish.source} gave no answer ({seen.silence})")
         return seen

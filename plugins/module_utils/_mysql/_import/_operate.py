@@ -58,7 +58,7 @@ class Importing(Conversation[Seen]):
         return Seen(target, local, self._source(record.primary, local), error, self._resumed)
 
     def _source(self, pod: str, local: Local) -> Outside:
-        if self._outside is None or time.monotonic() - self._asked_at > ASKED_FOR:
+        if self._outside is None or (not local.loader and time.monotonic() - self._asked_at > ASKED_FOR):
             self._outside = self._asker.look(pod, local.version)
             self._asked_at = time.monotonic()
         return self._outside
