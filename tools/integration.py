@@ -27,6 +27,7 @@ TARGETS = pathlib.Path("tests") / "integration" / "targets"
 IMAGES = {
     "mongodb_backup_s3": ("minio", "python-pymongo"),
     "mysql_autopilot": ("mysql", "python-pymysql"),
+    "mysql_backup": ("mysql", "mariadb"),
     "mysql_replication": ("mysql",),
     "mysql_user": ("mysql", "mariadb"),
 }

@@ -195,10 +195,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
     connection_arguments,
     wait_timeout_argument,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._bucket import place_of
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import s3_argument
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._arguments import target_arguments
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import place_of
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import LAYOUT
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._job import InCluster
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._job import wish_of as job_wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._operate import Backup
@@ -234,7 +235,7 @@ def run(task: Task) -> dict[str, t.Any]:
     wish = wish_of(task.params)
     with connect(task.params, task.warn) as cluster:
         target = Target.of(task.params, cluster.namespace)
-        place = place_of(task.params, "dest", cluster, target.namespace, target.namespace, target.name)
+        place = place_of(task.params, "dest", cluster, target.namespace, target.namespace, target.name, LAYOUT)
         with Observer(cluster, target) as observer:
             return carry_out(Backup(observer, place, wish, task, task.params["wait_timeout"]), task)
 

@@ -109,15 +109,16 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
     connection_arguments,
     wait_timeout_argument,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._bucket import place_of
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import s3_argument
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import place_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fetch import (
     Fetch,
     FetchFromPlace,
     Wish,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import LAYOUT
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
 
@@ -150,7 +151,7 @@ def run(task: Task) -> dict[str, t.Any]:
             image=params["image"] or "",
         )
         if params["s3"]:
-            place = place_of(params, "", cluster, wish.namespace, wish.namespace, wish.name)
+            place = place_of(params, "", cluster, wish.namespace, wish.namespace, wish.name, LAYOUT)
             return carry_out(FetchFromPlace(place, wish, task, params["wait_timeout"]), task)
         return carry_out(Fetch(cluster, wish, task, params["wait_timeout"]), task)
 

@@ -49,7 +49,7 @@ def execute(
     Raises Failure when the time is up (the command may go on in the container), ApiError when the pod or container
     does not take commands.
     """
-    container = container or _default_container(cluster, namespace, pod)
+    container = container or default_container(cluster, namespace, pod)
     query = [("command", word) for word in command]
     query += [("container", container), ("stdout", "true"), ("stderr", "true")]
     if stdin is not None:
@@ -61,7 +61,7 @@ def execute(
         channel.close(timeout=0)
 
 
-def _default_container(cluster: Cluster, namespace: str, pod: str) -> str:
+def default_container(cluster: Cluster, namespace: str, pod: str) -> str:
     """The container that kubectl would choose."""
     found = cluster.connection.request("GET", _PODS.path(namespace, pod))
     named = (found["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/default-container")
@@ -105,10 +105,10 @@ def _converse(channel: t.Any, stdin: t.Optional[str], timeout: float, title: str
             stdout=out,
             stderr=err,
         )
-    return Executed(_exit_code(json.loads(streams[STATUS]), title), out, err)
+    return Executed(exit_code(json.loads(streams[STATUS]), title), out, err)
 
 
-def _exit_code(status: t.Mapping[str, t.Any], title: str) -> int:
+def exit_code(status: t.Mapping[str, t.Any], title: str) -> int:
     if status.get("status") == "Success":
         return 0
     for cause in (status.get("details") or {}).get("causes") or []:

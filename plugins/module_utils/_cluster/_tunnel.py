@@ -162,7 +162,7 @@ class _Carrier:
         near, far = self._near, self._far
         readers = [*([near] if len(self._out) < BUFFER else []), *([far] if len(self._back) < BUFFER else [])]
         writers = [*([far] if self._out else []), *([near] if self._back else [])]
-        readable, writable = _ready(readers, writers)
+        readable, writable = ready(readers, writers)
         going = True
         if far in readable:
             going = self._receive()
@@ -224,17 +224,17 @@ class _Carrier:
         return True
 
 
-def _ready(
-    readers: t.Collection[socket.socket], writers: t.Collection[socket.socket]
+def ready(
+    readers: t.Collection[socket.socket], writers: t.Collection[socket.socket], seconds: t.Optional[float] = None
 ) -> tuple[set[socket.socket], set[socket.socket]]:
-    """Wait for any of them. Not by select(), which knows descriptors below 1024 only."""
+    """Wait for any of them, at most so long. Not by select(), which knows descriptors below 1024 only."""
     asked = select.poll()
     ends = {end.fileno(): end for end in (*readers, *writers)}
     for number, end in ends.items():
         asked.register(number, (select.POLLIN if end in readers else 0) | (select.POLLOUT if end in writers else 0))
     # An end that broke counts as both: reading from it or writing to it tells how.
     broken = select.POLLERR | select.POLLHUP | select.POLLNVAL
-    told = [(ends[number], event) for number, event in asked.poll()]
+    told = [(ends[number], event) for number, event in asked.poll(None if seconds is None else seconds * 1000)]
     return (
         {end for end, event in told if event & (select.POLLIN | broken) and end in readers},
         {end for end, event in told if event & (select.POLLOUT | broken) and end in writers},

@@ -112,6 +112,13 @@ class Observer:
         if self._changes.wait(seconds):
             self.forget_objects()
 
+    @property
+    def credentials(self) -> Credentials:
+        """With what it logs in, once it has looked."""
+        if self._credentials is None:
+            raise AssertionError("nothing was looked at yet")
+        return self._credentials
+
     def replication(self) -> Credentials:
         """With what replicas log in. Raises Failure."""
         secret = self.cluster.get("v1", "Secret", self.target.replication_secret, self.target.namespace)

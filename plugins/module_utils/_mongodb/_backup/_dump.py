@@ -11,10 +11,12 @@ import dataclasses
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import OutFile
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Writing
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import iso
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _source as source
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import OutFile
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
     OPLOG,
@@ -24,10 +26,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fo
     add_content,
     content_text,
     escaped,
-    iso,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._oplog import BUCKETS
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Writing
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import Wish, choose
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import NOT_PRIMARY, CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
@@ -128,7 +128,7 @@ class Reading:
             self._observer.pause(0.5)
 
 
-def dump(reading: Reading, writer: Writing, wish: Wish) -> tuple[Manifest, set[str]]:
+def dump(reading: Reading, writer: Writing[Manifest], wish: Wish) -> tuple[Manifest, set[str]]:
     """A full backup, and what was written to meanwhile. Raises NotYet while no collection was read, and Failure."""
     started = iso(time.time())
     suffix = ".bson.gz" if wish.gzip else ".bson"
@@ -150,7 +150,9 @@ def dump(reading: Reading, writer: Writing, wish: Wish) -> tuple[Manifest, set[s
     return _manifest(reading, writer, FULL, started, oplog, consistent, tuple(found)), oplog.touched
 
 
-def copy_oplog(reading: Reading, writer: Writing, wish: Wish, positions: t.Sequence[Optime]) -> t.Optional[Manifest]:
+def copy_oplog(
+    reading: Reading, writer: Writing[Manifest], wish: Wish, positions: t.Sequence[Optime]
+) -> t.Optional[Manifest]:
     """A slice from the first of these positions that the oplog still has; nothing where nothing happened since."""
     started = iso(time.time())
     suffix = ".bson.gz" if wish.gzip else ".bson"
@@ -193,7 +195,7 @@ def _pull(reading: Reading, oplog: source.Slice, wanted: Optime) -> None:
         time.sleep(0.1)
 
 
-def _finish_oplog(writer: Writing, oplog: source.Slice, file: OutFile) -> None:
+def _finish_oplog(writer: Writing[Manifest], oplog: source.Slice, file: OutFile) -> None:
     """Put what belongs in front of it in front of it."""
     written = writer.add(file)
     if oplog.head:
@@ -202,7 +204,7 @@ def _finish_oplog(writer: Writing, oplog: source.Slice, file: OutFile) -> None:
 
 def _manifest(
     reading: Reading,
-    writer: Writing,
+    writer: Writing[Manifest],
     kind: str,
     started: str,
     oplog: source.Slice,
@@ -234,7 +236,9 @@ def _manifest(
 
 
 class _Dump:
-    def __init__(self, reading: Reading, writer: Writing, oplog: source.Slice, suffix: str, total: int) -> None:
+    def __init__(
+        self, reading: Reading, writer: Writing[Manifest], oplog: source.Slice, suffix: str, total: int
+    ) -> None:
         #: ids of collections that were not there any more
         self.gone: set[bytes] = set()
         self.oplog_file = oplog.file

@@ -22,19 +22,14 @@ import time
 import typing as t
 from urllib.parse import quote, unquote
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import CHUNK, Folder, Writer
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import MANIFEST, PARTIAL, File
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import condition, failed, pod_obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import CHUNK, Folder, Writer
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
-    MANIFEST,
-    PARTIAL,
-    File,
-    Manifest,
-    is_folder_name,
-)
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import LAYOUT, Manifest
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
 from ansible_collections.stateful.kube.plugins.module_utils._storage import _probe_objects as probe
 from ansible_collections.stateful.kube.plugins.module_utils._storage._probe_pods import remove
@@ -127,7 +122,7 @@ class _Copying(Operation[Around]):
         self.wait_timeout = wait_timeout
         self._wish = wish
         self._task = task
-        self._folder = Folder(wish.dest, wish.namespace, wish.name)
+        self._folder = Folder(wish.dest, wish.namespace, wish.name, LAYOUT)
         self._there: t.Optional[tuple[Manifest, ...]] = None
         self._said = time.monotonic()
 
@@ -158,7 +153,7 @@ class _Copying(Operation[Around]):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial = path / (manifest.backup + PARTIAL)
         partial.mkdir(mode=0o700)
-        writer = Writer(partial, manifest.backup, self._folder.mark())
+        writer: Writer[Manifest] = Writer(partial, manifest.backup, self._folder.mark())
         try:
             for file in manifest.files:
                 self._file(manifest, file, partial)
@@ -225,11 +220,10 @@ class Fetch(_Copying):
         self._start(cron_job)
         listed = self._whole("").decode("utf-8", "replace")
         for name in map(unquote, re.findall(r'href="([^"/]+)/"', listed)):
-            if is_folder_name(self._wish.name, name) and not name.endswith(PARTIAL):
+            if LAYOUT.is_folder(self._wish.name, name) and not name.endswith(PARTIAL):
                 with contextlib.suppress(ValueError, FileNotFoundError):
-                    found = Manifest.parse(self._whole(f"{name}/{MANIFEST}").decode())
-                    if (found.namespace, found.name, found.backup) == (self._wish.namespace, self._wish.name, name):
-                        yield found
+                    record = self._whole(f"{name}/{MANIFEST}").decode()
+                    yield LAYOUT.read(record, self._wish.namespace, self._wish.name, name)
 
     def _whole(self, path: str) -> bytes:
         """A small file, as soon as the pod answers: it runs before it listens. Raises FileNotFoundError."""
@@ -296,7 +290,7 @@ class Fetch(_Copying):
 class FetchFromPlace(_Copying):
     """From a bucket."""
 
-    def __init__(self, place: Place, wish: Wish, task: Task, wait_timeout: float) -> None:
+    def __init__(self, place: Place[Manifest], wish: Wish, task: Task, wait_timeout: float) -> None:
         super().__init__(wish, task, wait_timeout)
         self._place = place
 

@@ -22,27 +22,24 @@ import time
 import typing as t
 import urllib.parse
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import (
+    FAILED,
+    File,
+    Layout,
+    require_inside,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 
 FORMAT = 1
-MANIFEST = "manifest.json"
-#: written first of all into a folder that is being made: whose it is
-MARK = ".stateful-kube-backup"
-#: what the name of a folder ends with until it is complete
-PARTIAL = ".partial"
 FULL = "full"
 OPLOG = "oplog"
 #: where a restore keeps its own notes in the target; gone when it is complete
 SCRATCH = "stateful_kube_restore"
 
-#: what ``verified`` begins with where the backup turned out to be wrong
-FAILED = "FAILED"
-
 # Names of files hold 255 bytes. Longer names of collections are cut as mongodump cuts them; the real name is in
 # the metadata.
 _LONGEST = 238
 _CUT = 208
-_STAMP = "%Y%m%dT%H%M%SZ"
 _ISO = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -88,15 +85,6 @@ class Optime:
     def load(cls, found: t.Mapping[str, t.Any]) -> Optime:
         seconds, ordinal = str(found["position"]).split(":")
         return cls(int(seconds), int(ordinal), int(found["term"]))
-
-
-@dataclasses.dataclass(frozen=True)
-class File:
-    """A file of a backup, relative to its folder. ``size`` and ``sha256`` are of the bytes on disk."""
-
-    path: str
-    size: int
-    sha256: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,9 +159,7 @@ class Manifest:
             found = cls(**plain)
         except (KeyError, TypeError, AttributeError) as exc:
             raise ValueError(f"it is no manifest of a backup ({exc})") from exc
-        for one in found.files:
-            if one.path.startswith("/") or ".." in one.path.split("/"):
-                raise ValueError(f"it names a file outside of its folder ({one.path})")
+        require_inside(found.files)
         return found
 
     def facts(self) -> dict[str, t.Any]:
@@ -203,19 +189,6 @@ def escaped(name: str) -> str:
     return f"{found[:_CUT]}%24{digest}"
 
 
-def folder_name(name: str, kind: str, seconds: float) -> str:
-    return f"{name}-{time.strftime(_STAMP, time.gmtime(seconds))}" + ("-oplog" if kind == OPLOG else "")
-
-
-def is_folder_name(name: str, folder: str) -> bool:
-    """Whether this is how a backup of that set, complete or not, is called."""
-    return bool(re.fullmatch(rf"{re.escape(name)}-\d{{8}}T\d{{6}}Z(-oplog)?({re.escape(PARTIAL)})?", folder))
-
-
-def iso(seconds: float) -> str:
-    return time.strftime(_ISO, time.gmtime(seconds))
-
-
 def add_content(total: int, document: bytes) -> int:
     """One more document for the hash of a collection's content, in which their order does not matter."""
     return (total + int.from_bytes(hashlib.sha256(document).digest(), "big")) % (1 << 256)
@@ -223,6 +196,9 @@ def add_content(total: int, document: bytes) -> int:
 
 def content_text(total: int) -> str:
     return f"{total:064x}"
+
+
+LAYOUT = Layout(Manifest.parse, {OPLOG: "-oplog"})
 
 
 def fulls(found: t.Iterable[Manifest]) -> list[Manifest]:

@@ -22,15 +22,16 @@ import signal
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._bucket import InBucket
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import Folder
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import bucket_of_files
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._straight import Said, Straight
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tls import ServerTls, context_for
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import InBucket
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import Folder
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import LAYOUT, Manifest
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._operate import Backup
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import Credentials
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
@@ -140,10 +141,10 @@ def _credentials(folder: pathlib.Path) -> Credentials:
     return Credentials(found["username"], found["password"], others)
 
 
-def _place(params: t.Mapping[str, t.Any], secret: pathlib.Path, target: Target) -> Place:
+def _place(params: t.Mapping[str, t.Any], secret: pathlib.Path, target: Target) -> Place[Manifest]:
     if params.get("s3"):
-        return InBucket(bucket_of_files(params["s3"], secret), target.namespace, target.name)
-    return Folder(params["dest"], target.namespace, target.name)
+        return InBucket(bucket_of_files(params["s3"], secret), target.namespace, target.name, LAYOUT)
+    return Folder(params["dest"], target.namespace, target.name, LAYOUT)
 
 
 def _stop(*_unused: object) -> None:

@@ -11,27 +11,20 @@ import dataclasses
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import verify_files
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import FAILED, iso
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._documents import Damaged
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._dump import (
     SAY_EVERY,
     Reading,
     copy_oplog,
     dump,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import (
-    Damaged,
-    verify_files,
-)
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
-    FAILED,
-    OPLOG,
-    Manifest,
-    continuing,
-    iso,
-)
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import OPLOG, Manifest, continuing
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import Around, Wish, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._record import ANNOTATION, noted
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._restore_work import Source
@@ -49,7 +42,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Op
 class Backup(Operation[Around]):
     """Takes no Lease: it changes nothing in the set, and nothing in the set has to wait for it."""
 
-    def __init__(self, observer: Observer, place: Place, wish: Wish, task: Task, wait_timeout: float) -> None:
+    def __init__(self, observer: Observer, place: Place[Manifest], wish: Wish, task: Task, wait_timeout: float) -> None:
         target = observer.target
         self.title = f"{target.namespace}/{target.name}"
         self.wait_timeout = wait_timeout

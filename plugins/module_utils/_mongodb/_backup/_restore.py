@@ -10,18 +10,17 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._bucket import place_of
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import verify_files
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bucket import place_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._documents import Damaged
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._dump import LEAVING, SAY_EVERY
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import (
-    Damaged,
-    verify_files,
-)
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
+    LAYOUT,
     Optime,
     base_for,
     chain,
@@ -51,7 +50,7 @@ LATEST = "latest"
 def source_of(params: t.Mapping[str, t.Any], cluster: Cluster, namespace: str, task: Task) -> Source:
     """Choose the backup and check every byte of it, before anything is touched. Raises Failure."""
     name = params["backup_of"] or params["name"]
-    place = place_of(params, "src", cluster, namespace, params["backup_of_namespace"] or namespace, name)
+    place = place_of(params, "src", cluster, namespace, params["backup_of_namespace"] or namespace, name, LAYOUT)
     found = place.manifests()
     last = params["until"] == LATEST
     until = Optime.parse(params["until"]) if params["until"] and not last else None

@@ -10,12 +10,10 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import content
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import (
-    Damaged,
-    content,
-    documents,
-)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._documents import Damaged, documents
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     SCRATCH,
     Collection,
@@ -32,7 +30,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._op
     create,
     split,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 
 NAMESPACE_NOT_FOUND = 26
@@ -58,7 +55,7 @@ _EMPTY_STAMP = b"\x00" * 8
 class Source:
     """What is restored: a full backup, the slices that continue it, and where to stop."""
 
-    place: Place
+    place: Place[Manifest]
     base: Manifest
     slices: tuple[Manifest, ...] = ()
     #: operations from this position on are left out

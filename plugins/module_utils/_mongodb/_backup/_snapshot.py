@@ -12,11 +12,12 @@ import json
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import FAILED, iso
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import list_if_allowed
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _snapshot_plan as planner
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import FAILED, Optime, iso
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import Optime
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._record import (
     ANNOTATION,
     LABEL,

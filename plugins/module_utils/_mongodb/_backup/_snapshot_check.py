@@ -17,6 +17,7 @@ import secrets
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places import _scratch as places
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._readiness import condition, failed, pod_obstacle
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
@@ -66,13 +67,13 @@ def claim_of(name: str, namespace: str, owner: Object, source: Object, made: Kep
     for key in ("storageClassName", "volumeMode"):
         if spec.get(key):
             wanted[key] = spec[key]
-    metadata = {**scratch.metadata(name, name, namespace), "ownerReferences": [probe.owned_by(owner)]}
+    metadata = {**places.metadata(name, namespace), "ownerReferences": [probe.owned_by(owner)]}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": wanted}
 
 
 def pod_of(name: str, namespace: str, owner: Object, live: Object, port: int, claim: str) -> dict[str, t.Any]:
     """A mongod on it, like the member that was taken, as far as that matters here. Pure."""
-    made = scratch.pod(name, name, namespace, owner, live, port, 0)
+    made = places.pod(name, namespace, owner, live, port, scratch.container(name, port, 0))
     container = made["spec"]["containers"][0]
     container["resources"]["requests"].pop("ephemeral-storage")
     volume = {
@@ -80,7 +81,7 @@ def pod_of(name: str, namespace: str, owner: Object, live: Object, port: int, cl
         for one in live["spec"].get("volumes") or ()
         if (one.get("persistentVolumeClaim") or {}).get("claimName") == claim
     }
-    serving = scratch.serving(live, port)
+    serving = places.serving(live, port)
     mount = next((one for one in serving.get("volumeMounts") or () if one["name"] in volume), {"mountPath": DATA})
     words = [*(serving.get("command") or ()), *(serving.get("args") or ())]
     path = next((word.partition("=")[2] for word in words if word.startswith("--dbpath=")), DATA)
@@ -139,14 +140,14 @@ class Check:
         self._alive = alive
         self._title = title
         self._timeout = timeout
-        self._name = f"{scratch.APPLICATION}-{secrets.token_hex(3)}"
+        self._name = f"{places.APPLICATION}-{secrets.token_hex(3)}"
 
     def __enter__(self) -> Check:
         return self
 
     def __exit__(self, *unused: object) -> None:
         with contextlib.suppress(Failure):
-            remove(self._cluster, self._target.namespace, scratch.APPLICATION, self._name, self._timeout)
+            remove(self._cluster, self._target.namespace, places.APPLICATION, self._name, self._timeout)
 
     def check(self, made: Kept) -> dict[str, t.Any]:
         """Raises Wrong where it is not what it should be, and Failure where that cannot be told."""
@@ -157,8 +158,8 @@ class Check:
         if live is None or source is None:
             raise self._not_told(f"{made.note['member']} or its claim {claim} is gone, after which it is to be made")
         anchor = {"restartPolicy": "Never", "containers": [{"name": "none", "image": "none"}]}
-        metadata = scratch.metadata(name, name, target.namespace)
-        owner = cluster.create(probe.anchor(metadata, scratch.DEADLINE, anchor))
+        metadata = places.metadata(name, target.namespace)
+        owner = cluster.create(probe.anchor(metadata, places.DEADLINE, anchor))
         cluster.create(claim_of(name, target.namespace, owner, source, made))
         cluster.create(pod_of(name, target.namespace, owner, live, target.port, claim))
         self._await_running()
@@ -210,7 +211,7 @@ class Check:
                 self._require_alive()
                 raise self._not_told(f"pod {self._name} {failed(found)}")
             if time.monotonic() > until:
-                labels = probe.selector(scratch.APPLICATION, self._name)
+                labels = probe.selector(places.APPLICATION, self._name)
                 told = diagnose(self._cluster, self._target.namespace, labels, owners=(self._name,))
                 raise self._not_told(
                     f"pod {self._name} {pod_obstacle(found)}: {'; '.join(told) or 'nothing is told'}", ROOM

@@ -17,8 +17,8 @@ import dataclasses
 import json
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import FAILED
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import FAILED
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._plan import choose
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._record import LABEL, seconds
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target

@@ -16,9 +16,9 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import OutFile
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import BATCH, Bulk
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import OutFile
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import SCRATCH, Optime
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._oplog import (
     NOT_DATA,

@@ -4,7 +4,7 @@
 
 """Run a module and, at the start of a certain call, die or take a pod away.
 
-Usage: die_in.py MODULE PLACE NUMBER WHAT OPTIONS. PLACE is FILE:CLASS.METHOD below module_utils/_mongodb, NUMBER which
+Usage: die_in.py MODULE PLACE NUMBER WHAT OPTIONS. PLACE is FILE:CLASS.METHOD below module_utils, NUMBER which
 call of it, WHAT is "die" (the exit code is 9 then) or "delete" (the pod that is read), and OPTIONS is a JSON object.
 """
 
@@ -38,9 +38,7 @@ def main():
     module, place, number, what, options = sys.argv[1:]
     file, _colon, where = place.partition(":")
     owner, _dot, name = where.partition(".")
-    cls = getattr(
-        importlib.import_module(f"ansible_collections.stateful.kube.plugins.module_utils._mongodb.{file}"), owner
-    )
+    cls = getattr(importlib.import_module(f"ansible_collections.stateful.kube.plugins.module_utils.{file}"), owner)
     original, calls = getattr(cls, name), []
 
     def call(*args, **kwargs):

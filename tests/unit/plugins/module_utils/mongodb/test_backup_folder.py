@@ -16,15 +16,21 @@ import sys
 import bson
 import pytest
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places import _folder as folders
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import Folder
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _folder as folders
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import Damaged, Folder
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import FULL, Manifest, Optime
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._documents import Damaged, documents
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
+    FULL,
+    LAYOUT,
+    Manifest,
+    Optime,
+)
 
 DOCUMENTS = [bson.encode({"_id": n, "text": "x" * n}) for n in range(50)]
 
 
-def made(folder: Folder, **changes: str) -> Manifest:
+def made(folder: Folder[Manifest], **changes: str) -> Manifest:
     writer = folder.begin(FULL)
     for path in ("a/b.bson.gz", "oplog.bson"):
         file = writer.open(path)
@@ -41,15 +47,15 @@ def made(folder: Folder, **changes: str) -> Manifest:
 
 def read(path: pathlib.Path) -> list[bytes]:
     with path.open("rb") as opened:
-        return list(folders.documents(opened, path.name))
+        return list(documents(opened, path.name))
 
 
 @pytest.fixture
-def folder(tmp_path: pathlib.Path) -> Folder:
-    return Folder(str(tmp_path / "new" / "backups"), "prod", "shop")
+def folder(tmp_path: pathlib.Path) -> Folder[Manifest]:
+    return Folder(str(tmp_path / "new" / "backups"), "prod", "shop", LAYOUT)
 
 
-def test_what_is_written_is_read(folder: Folder) -> None:
+def test_what_is_written_is_read(folder: Folder[Manifest]) -> None:
     one = made(folder)
     assert folder.manifests() == [one]
     assert folder.leftovers() == []
@@ -59,7 +65,7 @@ def test_what_is_written_is_read(folder: Folder) -> None:
         assert read(where / path) == DOCUMENTS
 
 
-def test_nobody_else_may_read_it(folder: Folder) -> None:
+def test_nobody_else_may_read_it(folder: Folder[Manifest]) -> None:
     before = os.umask(0)
     try:
         made(folder)
@@ -71,7 +77,7 @@ def test_nobody_else_may_read_it(folder: Folder) -> None:
 
 @pytest.mark.parametrize("how", ["byte", "short", "long", "gone"])
 @pytest.mark.parametrize("path", ["a/b.bson.gz", "oplog.bson"])
-def test_every_change_of_a_file_is_noticed(folder: Folder, how: str, path: str) -> None:
+def test_every_change_of_a_file_is_noticed(folder: Folder[Manifest], how: str, path: str) -> None:
     one = made(folder)
     file = folder.path / one.backup / path
     data = bytearray(file.read_bytes())
@@ -88,20 +94,20 @@ def test_every_change_of_a_file_is_noticed(folder: Folder, how: str, path: str) 
         folders.verify_files(folder, one, lambda size: None)
 
 
-def test_a_backup_counts_only_with_its_manifest(folder: Folder) -> None:
+def test_a_backup_counts_only_with_its_manifest(folder: Folder[Manifest]) -> None:
     one = made(folder)
     (folder.path / one.backup / "manifest.json").rename(folder.path / "elsewhere")
     assert folder.manifests() == []
 
 
-def test_a_backup_that_was_moved_or_is_of_another_set_is_none_of_this_one(folder: Folder) -> None:
+def test_a_backup_that_was_moved_or_is_of_another_set_is_none_of_this_one(folder: Folder[Manifest]) -> None:
     made(folder, namespace="test")
     one = made(folder)
     (folder.path / one.backup).rename(folder.path / "shop-20300101T000000Z")
     assert folder.manifests() == []
 
 
-def test_two_of_one_second_have_two_names(folder: Folder) -> None:
+def test_two_of_one_second_have_two_names(folder: Folder[Manifest]) -> None:
     first, second = folder.begin(FULL), folder.begin(FULL)
     assert first.name != second.name
     third = made(folder)
@@ -111,8 +117,9 @@ def test_two_of_one_second_have_two_names(folder: Folder) -> None:
 
 KILLED = """
 import os, sys
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import Folder
-writer = Folder(sys.argv[1], "prod", "shop").begin("full")
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import Folder
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import LAYOUT
+writer = Folder(sys.argv[1], "prod", "shop", LAYOUT).begin("full")
 writer.open("a/b.bson").write(b"x" * 100000)
 print(writer.name, flush=True)
 sys.stdin.read()
@@ -120,7 +127,7 @@ os._exit(9)
 """
 
 
-def test_what_a_killed_run_left_is_known_and_a_living_one_is_left_alone(folder: Folder) -> None:
+def test_what_a_killed_run_left_is_known_and_a_living_one_is_left_alone(folder: Folder[Manifest]) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(folder.path)],
         stdin=subprocess.PIPE,
@@ -136,12 +143,14 @@ def test_what_a_killed_run_left_is_known_and_a_living_one_is_left_alone(folder: 
     assert process.returncode == 9
     assert folder.manifests() == []
     assert folder.leftovers() == [f"{name}.partial"]
-    assert Folder(str(folder.path), "test", "shop").leftovers() == []
+    assert Folder(str(folder.path), "test", "shop", LAYOUT).leftovers() == []
     folder.remove(f"{name}.partial")
     assert list(folder.path.iterdir()) == []
 
 
-def test_a_removal_that_was_killed_is_finished_by_the_next_run(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removal_that_was_killed_is_finished_by_the_next_run(
+    folder: Folder[Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = made(folder)
 
     def killed(path: object) -> None:
@@ -157,14 +166,14 @@ def test_a_removal_that_was_killed_is_finished_by_the_next_run(folder: Folder, m
     assert list(folder.path.iterdir()) == []
 
 
-def test_what_another_run_removed_first_is_no_error(folder: Folder) -> None:
+def test_what_another_run_removed_first_is_no_error(folder: Folder[Manifest]) -> None:
     one = made(folder)
     folder.remove(one.backup)
     folder.remove(one.backup)
     assert list(folder.path.iterdir()) == []
 
 
-def test_folders_of_others_are_no_leftovers(folder: Folder) -> None:
+def test_folders_of_others_are_no_leftovers(folder: Folder[Manifest]) -> None:
     for name in ("shop-20260101T000000Z.partial", "shop-20260101T000001Z.partial"):
         (folder.path / name / "mine").mkdir(parents=True)
     os.utime(folder.path / "shop-20260101T000000Z.partial", (0, 0))
@@ -172,7 +181,7 @@ def test_folders_of_others_are_no_leftovers(folder: Folder) -> None:
     assert folder.leftovers() == []
 
 
-def test_a_run_that_was_killed_before_it_wrote_anything_leaves_a_leftover(folder: Folder) -> None:
+def test_a_run_that_was_killed_before_it_wrote_anything_leaves_a_leftover(folder: Folder[Manifest]) -> None:
     empty = folder.path / "shop-20260101T000000Z.partial"
     empty.mkdir(parents=True)
     assert folder.leftovers() == []  # another run may be about to write into it
@@ -180,14 +189,14 @@ def test_a_run_that_was_killed_before_it_wrote_anything_leaves_a_leftover(folder
     assert folder.leftovers() == [empty.name]
 
 
-def test_a_dump_that_was_given_up_leaves_nothing(folder: Folder) -> None:
+def test_a_dump_that_was_given_up_leaves_nothing(folder: Folder[Manifest]) -> None:
     writer = folder.begin(FULL)
     writer.text("a/b.metadata.json", b"{}")
     writer.abandon()
     assert list(folder.path.iterdir()) == []
 
 
-def test_a_file_that_is_begun_again_is_that_of_the_second_time(folder: Folder) -> None:
+def test_a_file_that_is_begun_again_is_that_of_the_second_time(folder: Folder[Manifest]) -> None:
     writer = folder.begin(FULL)
     writer.open("a/b.bson").write(DOCUMENTS[40] * 9)
     file = writer.open("a/b.bson")
@@ -205,7 +214,7 @@ def test_what_are_no_documents_is_told(tmp_path: pathlib.Path, data: bytes) -> N
         read(path)
 
 
-def test_the_lock_is_held_from_the_beginning(folder: Folder) -> None:
+def test_the_lock_is_held_from_the_beginning(folder: Folder[Manifest]) -> None:
     writer = folder.begin(FULL)
     with (writer.folder / folders.MARK).open() as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

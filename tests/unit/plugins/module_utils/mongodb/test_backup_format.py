@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import PARTIAL, File
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _format as form
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
     OPLOG,
     Collection,
-    File,
     Manifest,
     Optime,
 )
@@ -104,12 +104,12 @@ def test_names_of_files_are_those_of_mongodump() -> None:
 
 
 def test_names_of_folders() -> None:
-    name = form.folder_name("shop", OPLOG, 0)
+    name = form.LAYOUT.folder("shop", OPLOG, 0)
     assert name == "shop-19700101T000000Z-oplog"
-    assert form.is_folder_name("shop", name)
-    assert form.is_folder_name("shop", name + form.PARTIAL)
+    assert form.LAYOUT.is_folder("shop", name)
+    assert form.LAYOUT.is_folder("shop", name + PARTIAL)
     for other in ("shop", "shop-notes", "shop-2-19700101T000000Z", "my-shop-19700101T000000Z", f"{name}.old"):
-        assert not form.is_folder_name("shop", other)
+        assert not form.LAYOUT.is_folder("shop", other)
 
 
 @given(st.lists(st.binary(min_size=5, max_size=30), max_size=8), st.randoms())

@@ -19,12 +19,14 @@ from bson.binary import Binary
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import Folder
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _dump as dumping
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _source as source
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import Damaged, Folder, documents
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._documents import Damaged, documents
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
+    LAYOUT,
     Collection,
     Manifest,
     Optime,
@@ -110,11 +112,11 @@ def documents_in(path: pathlib.Path) -> list[bytes]:
 
 
 @pytest.fixture
-def folder(tmp_path: pathlib.Path) -> Folder:
-    return Folder(str(tmp_path), "prod", "shop")
+def folder(tmp_path: pathlib.Path) -> Folder[Manifest]:
+    return Folder(str(tmp_path), "prod", "shop", LAYOUT)
 
 
-def slice_of(folder: Folder, start: Optime) -> tuple[source.Slice, t.Callable[[], list[int]]]:
+def slice_of(folder: Folder[Manifest], start: Optime) -> tuple[source.Slice, t.Callable[[], list[int]]]:
     writer = folder.begin(FULL)
     file = writer.open("oplog.bson")
     found = source.Slice(start, file)
@@ -130,7 +132,7 @@ def pull(oplog: source.Slice, member: Member) -> None:
     oplog.pull(t.cast("t.Any", member), lambda: None)
 
 
-def test_the_oplog_is_copied_from_behind_the_start_each_entry_once(folder: Folder) -> None:
+def test_the_oplog_is_copied_from_behind_the_start_each_entry_once(folder: Folder[Manifest]) -> None:
     member = Member([entry(at) for at in (1, 3, 4, 6)])
     oplog, written = slice_of(folder, Optime(3, 1, 1))
     member.committed = 4
@@ -146,13 +148,13 @@ def test_the_oplog_is_copied_from_behind_the_start_each_entry_once(folder: Folde
 @pytest.mark.parametrize(
     "left", [[], [entry(4), entry(5)], [entry(3, term=2), entry(4, term=2)]], ids=["nothing", "later", "another term"]
 )
-def test_an_oplog_that_lost_the_position_is_told(folder: Folder, left: list[dict[str, t.Any]]) -> None:
+def test_an_oplog_that_lost_the_position_is_told(folder: Folder[Manifest], left: list[dict[str, t.Any]]) -> None:
     oplog, _written = slice_of(folder, Optime(3, 1, 1))
     with pytest.raises(source.Overrun, match=r"no longer has 3:1"):
         pull(oplog, Member(left))
 
 
-def test_it_is_told_also_in_the_middle(folder: Folder) -> None:
+def test_it_is_told_also_in_the_middle(folder: Folder[Manifest]) -> None:
     member = Member([entry(3), entry(4)])
     oplog, _written = slice_of(folder, Optime(3, 1, 1))
     pull(oplog, member)
@@ -162,7 +164,7 @@ def test_it_is_told_also_in_the_middle(folder: Folder) -> None:
         pull(oplog, member)
 
 
-def test_a_transaction_that_began_earlier_is_fetched_from_its_beginning(folder: Folder) -> None:
+def test_a_transaction_that_began_earlier_is_fetched_from_its_beginning(folder: Folder[Manifest]) -> None:
     member = Member([part(1, 0), entry(2), part(3, 1), entry(4), part(5, 3), entry(6), part(7, 5, last=True)])
     oplog, written = slice_of(folder, Optime(4, 1, 1))
     member.committed = 5
@@ -172,13 +174,13 @@ def test_a_transaction_that_began_earlier_is_fetched_from_its_beginning(folder: 
     assert written() == [1, 3, 5, 6, 7]
 
 
-def test_one_whose_beginning_is_lost_is_told(folder: Folder) -> None:
+def test_one_whose_beginning_is_lost_is_told(folder: Folder[Manifest]) -> None:
     oplog, _written = slice_of(folder, Optime(4, 1, 1))
     with pytest.raises(source.Overrun, match=r"no longer has 1:1"):
         pull(oplog, Member([part(3, 1), entry(4), part(5, 3, last=True)]))
 
 
-def test_the_head_of_two_transactions_is_in_order(folder: Folder) -> None:
+def test_the_head_of_two_transactions_is_in_order(folder: Folder[Manifest]) -> None:
     other = {**part(5, 2, last=True), "txnNumber": 2}
     member = Member([part(1, 0), {**part(2, 0), "txnNumber": 2}, entry(4), other, part(6, 1, last=True)])
     oplog, written = slice_of(folder, Optime(4, 1, 1))
@@ -272,7 +274,7 @@ class Reading:
 A = {"database": "d", "name": "a", "type": "collection", "options": {}, "indexes": [], "uuid": UUID, "size": 1}
 
 
-def read(folder: Folder, reading: Reading) -> tuple[Collection, dumping._Dump, list[int]]:
+def read(folder: Folder[Manifest], reading: Reading) -> tuple[Collection, dumping._Dump, list[int]]:
     writer = folder.begin(FULL)
     oplog = source.Slice(Optime(1, 1, 1), writer.open("oplog.bson"))
     oplog._pulled = 10**12  # not due
@@ -292,7 +294,7 @@ def reader(*answers: t.Any) -> Member:
 
 
 @pytest.mark.parametrize("code", [43, 136, 175, 246])
-def test_a_collection_whose_cursor_is_killed_is_read_again(folder: Folder, code: int) -> None:
+def test_a_collection_whose_cursor_is_killed_is_read_again(folder: Folder[Manifest], code: int) -> None:
     member = reader([held(1, 2), CommandError(code, "killed")], [held(1, 2, 3)])
     found, _work, ids = read(folder, Reading(member))
     assert (found.documents, ids) == (3, [1, 2, 3])
@@ -301,27 +303,27 @@ def test_a_collection_whose_cursor_is_killed_is_read_again(folder: Folder, code:
 @pytest.mark.parametrize(
     "lost", [NoAnswer("gone"), CommandError(11600, "shutting down"), CommandError(13436, "recovering")]
 )
-def test_another_member_is_read_where_one_goes_away(folder: Folder, lost: Exception) -> None:
+def test_another_member_is_read_where_one_goes_away(folder: Folder[Manifest], lost: Exception) -> None:
     reading = Reading(reader([held(1), lost]), reader([held(1, 2)]))
     found, _work, ids = read(folder, reading)
     assert (found.documents, ids) == (2, [1, 2])
     assert found.content == read(folder, Reading(reader([held(2, 1)])))[0].content
 
 
-def test_a_collection_that_is_gone_is_empty_and_has_to_be_explained_by_the_oplog(folder: Folder) -> None:
+def test_a_collection_that_is_gone_is_empty_and_has_to_be_explained_by_the_oplog(folder: Folder[Manifest]) -> None:
     gone = CommandError(source.NAMESPACE_NOT_FOUND, "gone")
     found, work, ids = read(folder, Reading(reader([gone])))
     assert (found.documents, ids, work.gone) == (0, [], {bytes(UUID)})
 
 
-def test_a_collection_that_cannot_be_read_ends_it(folder: Folder) -> None:
+def test_a_collection_that_cannot_be_read_ends_it(folder: Folder[Manifest]) -> None:
     with pytest.raises(Failure, match="tried 1 times"):
         read(folder, Reading(reader([CommandError(13, "not allowed")])))
     with pytest.raises(Failure, match="tried 10 times"):
         read(folder, Reading(reader([CommandError(175, "killed")])))
 
 
-def test_a_slice_goes_on_from_the_first_position_that_there_still_is(folder: Folder) -> None:
+def test_a_slice_goes_on_from_the_first_position_that_there_still_is(folder: Folder[Manifest]) -> None:
     said: list[str] = []
     member = Member([entry(5), entry(6)])
     member.committed = 6
@@ -380,7 +382,7 @@ class Primary(Member):
 
 
 def restored(
-    folder: Folder, entries: t.Sequence[dict[str, t.Any]], until: t.Optional[int] = None
+    folder: Folder[Manifest], entries: t.Sequence[dict[str, t.Any]], until: t.Optional[int] = None
 ) -> tuple[Work, Primary]:
     writer = folder.begin(FULL)
     for path, found in (("oplog.bson", entries), ("d/a.bson", held(1, 2, 1))):
@@ -408,27 +410,27 @@ def change(at: int, one: int) -> dict[str, t.Any]:
     return entry(at, op="u", o={"$v": 2, "diff": {"u": {"x": at}}}, o2={"_id": one})
 
 
-def test_documents_that_are_in_the_dump_twice_are_loaded_once(folder: Folder) -> None:
+def test_documents_that_are_in_the_dump_twice_are_loaded_once(folder: Folder[Manifest]) -> None:
     work, primary = restored(folder, [])
     work._load(work._source.base.collections[0], {"d.a": work._source.base.collections[0]})
     assert primary.held["d.a"] == {1: {"_id": 1}, 2: {"_id": 2}}
 
 
-def test_a_file_with_fewer_documents_than_it_had_is_told(folder: Folder) -> None:
+def test_a_file_with_fewer_documents_than_it_had_is_told(folder: Folder[Manifest]) -> None:
     work, _primary = restored(folder, [])
     less = dataclasses.replace(work._source.base.collections[0], documents=4)
     with pytest.raises(Damaged, match="holds 3 documents"):
         work._load(less, {"d.a": less})
 
 
-def test_changes_of_documents_that_are_gone_are_left_out_and_nothing_else(folder: Folder) -> None:
+def test_changes_of_documents_that_are_gone_are_left_out_and_nothing_else(folder: Folder[Manifest]) -> None:
     missing = [change(at, 77) for at in (2, 3, 6)]
     work, primary = restored(folder, [missing[0], missing[1], entry(4), change(5, 4), missing[2], entry(7)])
     assert work.replay() == 6
     assert primary.held["d.a"] == {4: {"_id": 4, "x": 5}, 7: {"_id": 7}}
 
 
-def test_a_change_that_is_refused_for_another_reason_ends_it(folder: Folder) -> None:
+def test_a_change_that_is_refused_for_another_reason_ends_it(folder: Folder[Manifest]) -> None:
     work, primary = restored(folder, [change(2, 1)])
     primary.held["d.a"][1] = {"_id": 1}
 
@@ -440,13 +442,13 @@ def test_a_change_that_is_refused_for_another_reason_ends_it(folder: Folder) -> 
         work.replay()
 
 
-def test_the_position_that_is_named_is_the_first_that_is_left_out(folder: Folder) -> None:
+def test_the_position_that_is_named_is_the_first_that_is_left_out(folder: Folder[Manifest]) -> None:
     work, primary = restored(folder, [entry(2), entry(3), entry(4)], until=3)
     assert work.replay() == 1
     assert list(primary.held["d.a"]) == [2]
 
 
-def test_the_timestamp_of_nothing_stays_what_it_is(folder: Folder) -> None:
+def test_the_timestamp_of_nothing_stays_what_it_is(folder: Folder[Manifest]) -> None:
     work, primary = restored(folder, [entry(2, o={"_id": 2, "at": Timestamp(0, 0), "n": 5})])
     work.replay()
     (asked,) = [document["applyOps"] for _database, document in primary.asked if "applyOps" in document]

@@ -11,12 +11,12 @@ import typing as t
 
 import pytest
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import File
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb import _measures as measures
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _record as record
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
     FULL,
     OPLOG,
-    File,
     Manifest,
     Optime,
 )

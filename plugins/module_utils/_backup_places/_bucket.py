@@ -13,44 +13,42 @@ import itertools
 import time
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import Folder, OutFile, parts
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import bucket_of
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._s3 import Bucket
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._s3_units import Making, Names, Units
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._folder import Folder, OutFile, documents
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import (
     MANIFEST,
     MARK,
     PARTIAL,
     File,
-    Manifest,
-    folder_name,
-    is_folder_name,
+    Layout,
+    M,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
 
 NAMES = Names(record=MANIFEST, mark=MARK)
 
 
-class InBucket:
+class InBucket(t.Generic[M]):
     """Backups of one set in one bucket."""
 
-    def __init__(self, bucket: Bucket, namespace: str, name: str) -> None:
+    def __init__(self, bucket: Bucket, namespace: str, name: str, layout: Layout[M]) -> None:
         self.namespace = namespace
         self.name = name
         self.title = bucket.address.title
         self.where = f"{bucket.address.title} ({bucket.address.endpoint})"
         self._bucket = bucket
+        self._layout = layout
         owner = {"namespace": namespace, "name": name}
         self._units = Units(bucket, NAMES, owner, self._is_name)
 
-    def manifests(self) -> list[Manifest]:
+    def manifests(self) -> list[M]:
         """Complete backups of the set, whatever else is in the bucket."""
         found = []
         for name, record in self._units.records(f"{self.name}-").items():
             with contextlib.suppress(ValueError):
-                one = Manifest.parse(record.decode("utf-8", "replace"))
-                if (one.namespace, one.name, one.backup) == (self.namespace, self.name, name):
-                    found.append(one)
+                found.append(self._layout.read(record.decode("utf-8", "replace"), self.namespace, self.name, name))
         return found
 
     def leftovers(self) -> list[str]:
@@ -60,26 +58,26 @@ class InBucket:
     def remove(self, name: str) -> None:
         self._units.remove(name)
 
-    def begin(self, kind: str) -> BucketWriter:
+    def begin(self, kind: str) -> BucketWriter[M]:
         seconds = time.time()
         while True:
-            name = folder_name(self.name, kind, seconds)
+            name = self._layout.folder(self.name, kind, seconds)
             making = self._units.begin(name)
             if making is not None:
                 return BucketWriter(making)
             seconds += 1  # another run of the same second
 
-    def rewrite(self, manifest: Manifest) -> None:
+    def rewrite(self, manifest: M) -> None:
         self._units.replace_record(manifest.backup, manifest.dump().encode())
 
     def open(self, backup: str, path: str) -> t.BinaryIO:
         return t.cast("t.BinaryIO", self._bucket.open(f"{backup}/{path}"))
 
     def _is_name(self, name: str) -> bool:
-        return is_folder_name(self.name, name) and not name.endswith(PARTIAL)
+        return self._layout.is_folder(self.name, name) and not name.endswith(PARTIAL)
 
 
-class BucketWriter:
+class BucketWriter(t.Generic[M]):
     """A backup that is being written. It counts only after complete()."""
 
     def __init__(self, making: Making) -> None:
@@ -90,8 +88,8 @@ class BucketWriter:
     def require_room(self, needed: int, dest: str) -> None:
         """Nobody tells how much a bucket takes."""
 
-    def open(self, path: str) -> OutFile:
-        return OutFile(_Object(self._making, path), path)
+    def open(self, path: str, packed: bool = False) -> OutFile:
+        return OutFile(_Object(self._making, path), path, packed)
 
     def add(self, written: OutFile) -> File:
         found = written.close()
@@ -107,11 +105,11 @@ class BucketWriter:
         """The object is replaced as a whole at the end, so it can be read while its successor is written."""
         whole = self.open(written.path)
         with self._making.open(written.path) as opened:
-            for document in itertools.chain(head, documents(opened, written.path)):
-                whole.write(document)
+            for part in itertools.chain(head, parts(opened, written.path)):
+                whole.write(part)
         self.add(whole)
 
-    def complete(self, manifest: Manifest) -> None:
+    def complete(self, manifest: M) -> None:
         self._making.complete(manifest.dump().encode())
 
     def abandon(self) -> None:
@@ -134,9 +132,15 @@ class _Object:
 
 
 def place_of(
-    params: t.Mapping[str, t.Any], option: str, cluster: t.Any, where: str, namespace: str, name: str
-) -> Place:
+    params: t.Mapping[str, t.Any],
+    option: str,
+    cluster: t.Any,
+    where: str,
+    namespace: str,
+    name: str,
+    layout: Layout[M],
+) -> Place[M]:
     """The folder that this option names, or the bucket. ``where`` is the namespace of the Secret with its keys."""
     if params.get("s3"):
-        return InBucket(bucket_of(params["s3"], cluster, where), namespace, name)
-    return Folder(params[option], namespace, name)
+        return InBucket(bucket_of(params["s3"], cluster, where), namespace, name, layout)
+    return Folder(params[option], namespace, name, layout)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import File, Manifest
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import File, M, Record
+
+M_contra = t.TypeVar("M_contra", bound=Record, contravariant=True)
 
 
 class Out(t.Protocol):
@@ -25,7 +27,7 @@ class Out(t.Protocol):
     def discard(self) -> None: ...
 
 
-class Writing(t.Protocol):
+class Writing(t.Protocol[M_contra]):
     """A backup that is being made."""
 
     name: str
@@ -33,7 +35,7 @@ class Writing(t.Protocol):
 
     def require_room(self, needed: int, dest: str) -> None: ...
 
-    def open(self, path: str) -> t.Any: ...
+    def open(self, path: str, packed: bool = False) -> t.Any: ...
 
     def add(self, written: t.Any) -> File: ...
 
@@ -41,26 +43,26 @@ class Writing(t.Protocol):
 
     def put_before(self, written: File, head: t.Iterable[bytes]) -> None: ...
 
-    def complete(self, manifest: Manifest) -> None: ...
+    def complete(self, manifest: M_contra) -> None: ...
 
     def abandon(self) -> None: ...
 
 
-class Place(t.Protocol):
+class Place(t.Protocol[M]):
     """Backups of one set. ``title`` is its name for people, ``where`` the same for those on other hosts."""
 
     title: str
     where: str
 
-    def manifests(self) -> list[Manifest]: ...
+    def manifests(self) -> list[M]: ...
 
     def leftovers(self) -> list[str]: ...
 
     def remove(self, name: str) -> None: ...
 
-    def begin(self, kind: str) -> Writing: ...
+    def begin(self, kind: str) -> Writing[M]: ...
 
-    def rewrite(self, manifest: Manifest) -> None: ...
+    def rewrite(self, manifest: M) -> None: ...
 
     def open(self, backup: str, path: str) -> t.BinaryIO:
         """Raises FileNotFoundError."""

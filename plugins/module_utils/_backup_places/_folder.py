@@ -18,60 +18,49 @@ import os
 import pathlib
 import shutil
 import socket
-import struct
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import (
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import (
     MANIFEST,
     MARK,
     PARTIAL,
     File,
-    Manifest,
-    folder_name,
-    is_folder_name,
+    Layout,
+    M,
+    Record,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._place import Place
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 
 # Bytes.
 CHUNK = 1024 * 1024
-SMALLEST_DOCUMENT = 5
-LARGEST_DOCUMENT = 17 * 1024 * 1024
 # Seconds after which a folder that holds nothing is taken for what a killed run left.
 UNMARKED_FOR = 60
 # Level 3 costs a third of the time of the usual 6, and about a tenth more room.
 LEVEL = 3
-_LENGTH = struct.Struct("<i")
 
 
-class Damaged(Exception):
-    """A file of a backup is not what its manifest says."""
-
-
-class Folder:
+class Folder(t.Generic[M]):
     """Backups of one set in one folder."""
 
-    def __init__(self, path: str, namespace: str, name: str) -> None:
+    def __init__(self, path: str, namespace: str, name: str, layout: Layout[M]) -> None:
         self.path = pathlib.Path(path)
         self.title = path
         self.where = f"{socket.gethostname()}:{path}"
         self.namespace = namespace
         self.name = name
+        self._layout = layout
 
-    def manifests(self) -> list[Manifest]:
+    def manifests(self) -> list[M]:
         """Complete backups of the set, whatever else is in the folder."""
         found = []
         for folder in self._named():
             if folder.name.endswith(PARTIAL):
                 continue
             with contextlib.suppress(OSError, ValueError):
-                manifest = Manifest.parse((folder / MANIFEST).read_text("utf-8"))
-                if (manifest.namespace, manifest.name) == (
-                    self.namespace,
-                    self.name,
-                ) and manifest.backup == folder.name:
-                    found.append(manifest)
+                record = (folder / MANIFEST).read_text("utf-8")
+                found.append(self._layout.read(record, self.namespace, self.name, folder.name))
         return found
 
     def leftovers(self) -> list[str]:
@@ -116,11 +105,11 @@ class Folder:
         (folder / MARK).unlink(missing_ok=True)
         folder.rmdir()
 
-    def begin(self, kind: str) -> Writer:
+    def begin(self, kind: str) -> Writer[M]:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         seconds = time.time()
         while True:
-            name = folder_name(self.name, kind, seconds)
+            name = self._layout.folder(self.name, kind, seconds)
             partial = self.path / (name + PARTIAL)
             if not (self.path / name).exists():
                 try:
@@ -134,7 +123,7 @@ class Folder:
     def open(self, backup: str, path: str) -> t.BinaryIO:
         return (self.path / backup / path).open("rb")
 
-    def rewrite(self, manifest: Manifest) -> None:
+    def rewrite(self, manifest: M) -> None:
         folder = self.path / manifest.backup
         _write_manifest(folder, manifest)
         _sync_folder(folder)
@@ -154,7 +143,7 @@ class Folder:
         return [
             entry
             for entry in entries
-            if is_folder_name(self.name, entry.name) and entry.is_dir() and not entry.is_symlink()
+            if self._layout.is_folder(self.name, entry.name) and entry.is_dir() and not entry.is_symlink()
         ]
 
 
@@ -171,7 +160,7 @@ def _locked(path: pathlib.Path) -> bool:
     return False
 
 
-class Writer:
+class Writer(t.Generic[M]):
     """A backup that is being written. It counts only after complete(); a killed run leaves a folder that says so."""
 
     def __init__(self, folder: pathlib.Path, name: str, mark: str) -> None:
@@ -188,21 +177,24 @@ class Writer:
     def require_room(self, needed: int, dest: str) -> None:
         require_room(self.folder, needed, dest)
 
-    def open(self, path: str) -> OutFile:
-        """A new file in here; one of the same path that was begun before is written anew."""
+    def open(self, path: str, packed: bool = False) -> OutFile:
+        """A new file in here; one of the same path that was begun before is written anew.
+
+        With ``packed``, what is written to it is compressed already.
+        """
         target = self.folder / path
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        return OutFile(_OnDisk(target), path)
+        return OutFile(_OnDisk(target), path, packed)
 
     def put_before(self, written: File, head: t.Iterable[bytes]) -> None:
-        """Write a file anew that begins with these documents."""
+        """Write a file anew that begins with this."""
         path = self.folder / written.path
         body = path.with_name(f"body-{path.name}")
         path.rename(body)
         whole = self.open(written.path)
         with body.open("rb") as opened:
-            for document in itertools.chain(head, documents(opened, written.path)):
-                whole.write(document)
+            for part in itertools.chain(head, parts(opened, written.path)):
+                whole.write(part)
         self.add(whole)
         body.unlink()
 
@@ -216,7 +208,7 @@ class Writer:
         file.write(content)
         return self.add(file)
 
-    def complete(self, manifest: Manifest) -> None:
+    def complete(self, manifest: M) -> None:
         _write_manifest(self.folder, manifest)
         for folder in [self.folder, *(entry for entry in self.folder.iterdir() if entry.is_dir())]:
             _sync_folder(folder)
@@ -240,7 +232,7 @@ def require_room(folder: pathlib.Path, needed: int, dest: str) -> None:
         )
 
 
-def _write_manifest(folder: pathlib.Path, manifest: Manifest) -> None:
+def _write_manifest(folder: pathlib.Path, manifest: Record) -> None:
     temporary = folder / f"{MANIFEST}.new"
     descriptor = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -271,7 +263,7 @@ class Target(t.Protocol):
 class OutFile:
     """A file that is hashed while it is written, and compressed where its name says so."""
 
-    def __init__(self, target: Target, path: str) -> None:
+    def __init__(self, target: Target, path: str, packed: bool = False) -> None:
         self.path = path
         self._target = target
         self._hash = hashlib.sha256()
@@ -281,7 +273,7 @@ class OutFile:
             gzip.GzipFile(
                 filename="", mode="wb", compresslevel=LEVEL, fileobj=t.cast("t.Any", _Sink(self._raw)), mtime=0
             )
-            if path.endswith(".gz")
+            if path.endswith(".gz") and not packed
             else None
         )
 
@@ -337,7 +329,7 @@ class _Sink:
         """Nothing is held back here."""
 
 
-def verify_files(place: Place, manifest: Manifest, alive: t.Callable[[int], None]) -> None:
+def verify_files(place: Place[M], manifest: M, alive: t.Callable[[int], None]) -> None:
     """Compare every file with its size and hash. ``alive`` is told how many bytes were read. Raises Failure."""
     for file in manifest.files:
         problem = _problem(place, manifest.backup, file, alive)
@@ -348,7 +340,7 @@ def verify_files(place: Place, manifest: Manifest, alive: t.Callable[[int], None
             )
 
 
-def _problem(place: Place, backup: str, file: File, alive: t.Callable[[int], None]) -> str:
+def _problem(place: Place[M], backup: str, file: File, alive: t.Callable[[int], None]) -> str:
     found, size = hashlib.sha256(), 0
     try:
         with place.open(backup, file.path) as opened:
@@ -365,25 +357,13 @@ def _problem(place: Place, backup: str, file: File, alive: t.Callable[[int], Non
     return ""
 
 
-def documents(raw: t.BinaryIO, name: str) -> t.Iterator[bytes]:
-    """The BSON documents of a file of that name, one after the other. Raises Damaged."""
+def parts(raw: t.BinaryIO, name: str) -> t.Iterator[bytes]:
+    """The content of a file of that name, uncompressed."""
     with gzip.open(raw) if name.endswith(".gz") else contextlib.nullcontext(raw) as file:
-        while True:
-            head = file.read(_LENGTH.size)
-            if not head:
-                return
-            if len(head) < _LENGTH.size:
-                raise Damaged(f"{name} ends in the middle of a document")
-            length = _LENGTH.unpack(head)[0]
-            if not SMALLEST_DOCUMENT <= length <= LARGEST_DOCUMENT:
-                raise Damaged(f"{name} holds something else than BSON documents")
-            body = file.read(length - _LENGTH.size)
-            if len(body) < length - _LENGTH.size:
-                raise Damaged(f"{name} ends in the middle of a document")
-            yield head + body
+        while part := file.read(CHUNK):
+            yield part
 
 
 def content(raw: t.BinaryIO, name: str) -> bytes:
     """A whole small file, uncompressed."""
-    data = raw.read()
-    return gzip.decompress(data) if name.endswith(".gz") else data
+    return b"".join(parts(raw, name))

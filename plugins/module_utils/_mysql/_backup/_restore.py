@@ -1,0 +1,255 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""The restore operation: the planner, the backup and the writing in one shape."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import time
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._bucket import place_of
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import content, verify_files
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _accounts as accounts
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _programs as programs
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import (
+    ACCOUNTS,
+    DUMP,
+    LAYOUT,
+    Manifest,
+    base_for,
+    chain,
+    moment,
+    needed,
+    position,
+    require_covered,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._operate import RESTORING, life
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Alive, Ended, Gone, Pods
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import (
+    CLEAR,
+    FINISH,
+    LOAD,
+    REPLAY,
+    Around,
+    Wish,
+    plan,
+    promoted,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import LONG, Server, quoted
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import NoAnswer, SqlError
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step, Task
+from ansible_collections.stateful.kube.plugins.module_utils._workload._conversation import Conversation
+
+#: for until: as far as there are binary logs
+LATEST = "latest"
+# What the server says of an event that is not there.
+NO_SUCH_EVENT = 1539
+CHUNK = 1024 * 1024
+# Seconds until a session that a killed run left has ended.
+ENDING = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The place, and what is taken from it."""
+
+    place: Place[Manifest]
+    wish: Wish
+
+
+def source_of(params: t.Mapping[str, t.Any], cluster: Cluster, namespace: str, task: Task) -> Source:
+    """Choose the backup and check every byte of it, before anything is touched. Raises Failure."""
+    name = params["backup_of"] or params["name"]
+    place = place_of(params, "src", cluster, namespace, params["backup_of_namespace"] or namespace, name, LAYOUT)
+    found = place.manifests()
+    last = params["until"] == LATEST
+    until = moment(params["until"]) if params["until"] and not last else ""
+    base = base_for(found, params["backup"], until)
+    linked = chain(base, found)
+    if until:
+        require_covered(base, linked, found, until)
+    # Without a time it is the backup as it is.
+    slices = linked if last else needed(linked, until) if until > base.until else []
+    alive = Alive(task, name)
+    alive.say(f"checking {base.backup}")
+    for manifest in (base, *slices):
+        verify_files(place, manifest, lambda _size: alive())
+    return Source(place, Wish(base, tuple(slices), until, params["users"], params["overwrite_data_of"] or ""))
+
+
+class Restore(Conversation[Around]):
+    def __init__(self, observer: Observer, source: Source, task: Task, wait_timeout: float) -> None:
+        super().__init__(observer, observer.target.name, observer.target.namespace, wait_timeout)
+        self._observer = observer
+        self._place = source.place
+        self._wish = source.wish
+        self._alive = Alive(task, self.title)
+        #: what is done, and of which server
+        self._done: tuple[str, ...] = ()
+        self._of = ("", 0)
+
+    def observe(self) -> Around:
+        seen = self._observer.observe()
+        _set_id, mark = life(self._observer.cluster, self._observer.target)
+        primary = promoted(self._observer.target, seen)
+        if primary is None or seen.record is None:
+            return Around(seen, mark=mark, done=self._done if FINISH in self._done else ())
+        if self._of != (seen.record.primary, seen.record.epoch) and FINISH not in self._done:
+            # Another server may lack a part of what was loaded.
+            self._done, self._of = (), (seen.record.primary, seen.record.epoch)
+        try:
+            databases = self._server(primary).databases()
+        except (NoAnswer, SqlError):
+            return Around(seen, mark=mark, done=self._done)
+        return Around(seen, databases, mark, self._done)
+
+    def plan(self, observed: Around) -> t.Union[Plan, Refusal]:
+        return plan(self._observer.target, self._wish, observed)
+
+    def act(self, steps: t.Sequence[Step], observed: Around) -> None:
+        primary = promoted(self._observer.target, observed.seen)
+        if primary is None:
+            raise NotYet("the primary is to be asked again")
+        for step in steps:
+            try:
+                self._act(step, observed, primary)
+            except (Gone, NoAnswer) as exc:
+                self._done = ()
+                raise NotYet(f"the primary went away in the middle, so it begins anew ({exc})") from exc
+            except (Ended, SqlError, OSError) as exc:
+                raise Failure(
+                    f"{self.title}: the restore broke off where it was to {step.sentence}: {exc}. The data is "
+                    "incomplete, and noted to be so. Correct that, and run the same command again: it begins anew."
+                ) from exc
+            self._done = (*self._done, step.action)
+        self.acted()
+
+    def _act(self, step: Step, observed: Around, primary: int) -> None:
+        server, pod = self._server(primary), self._observer.target.pod(primary)
+        if step.action == CLEAR:
+            self._clear(server, observed)
+        elif step.action == LOAD:
+            self._load(server, pod)
+        elif step.action == REPLAY:
+            self._replay(pod)
+        elif step.action == FINISH:
+            self._finish(server, observed)
+        else:
+            raise AssertionError(step.action)
+
+    def _server(self, ordinal: int) -> Server:
+        return Server(self._observer.links[ordinal].client, self._wish.base.flavour)
+
+    def _pods(self) -> Pods:
+        credentials = self._observer.credentials
+        return Pods(self._observer.cluster, self._observer.target.namespace, credentials.password, self._alive)
+
+    def _clear(self, server: Server, observed: Around) -> None:
+        scheduler = str(server.ask("SELECT @@GLOBAL.event_scheduler AS s")[0]["s"]).upper() in ("ON", "1")
+        events = scheduler or bool(observed.mark.get("scheduler"))
+        self._mark(observed, json.dumps({**self._wish.identity, "scheduler": events}, sort_keys=True))
+        if scheduler:
+            # An event that is restored may fall due, and would change what is yet to be compared or applied.
+            server.ask("SET GLOBAL event_scheduler = OFF")
+        self._end_former(server)
+        for database in server.databases():
+            self._alive.say(f"dropping {database}")
+            server.ask(f"DROP DATABASE IF EXISTS {quoted(database)}", seconds=LONG)
+
+    def _end_former(self, server: Server) -> None:
+        """What a run that was killed has left in the server may go on for as long as one statement takes."""
+        until = time.monotonic() + ENDING
+        while (former := server.ask("SELECT IS_USED_LOCK(%s) AS id", programs.LOCK)[0]["id"]) is not None:
+            if time.monotonic() > until:
+                raise NotYet(f"session {former} of a restore that was killed has not ended yet")
+            with contextlib.suppress(SqlError):
+                server.ask(f"KILL {int(former)}")
+            self._alive.say(f"ending session {former}, which a restore that was killed has left")
+            time.sleep(0.2)
+
+    def _load(self, server: Server, pod: str) -> None:
+        base = self._wish.base
+        self._feed(pod, base, DUMP, functools.partial(programs.load, base.flavour, self._observer.credentials.username))
+        for database, name in base.events:
+            server.ask(f"ALTER EVENT {quoted(database)}.{quoted(name)} ENABLE")
+
+    def _replay(self, pod: str) -> None:
+        wish, user = self._wish, self._observer.credentials.username
+        has = wish.base.history(wish.base.end)
+        for one in wish.slices:
+            after = position(str(has)) if one.flavour == MARIADB else str(has)
+            for path in one.logs:
+                self._feed(pod, one, path, functools.partial(programs.replay, one.flavour, user, wish.until, after))
+            has = has.union(one.history(one.end))
+
+    def _feed(self, pod: str, manifest: Manifest, path: str, command: t.Callable[[int], list[str]]) -> None:
+        size = next(file.size for file in manifest.files if file.path == path)
+        with self._place.open(manifest.backup, path) as opened:
+            self._pods().feed(pod, command(size), self._read(opened, f"{manifest.backup}/{path}", size))
+
+    def _read(self, opened: t.BinaryIO, what: str, size: int) -> t.Iterator[bytes]:
+        read = 0
+        while part := opened.read(CHUNK):
+            read += len(part)
+            self._alive.say(f"{what}: {read >> 20} of {size >> 20} MiB")
+            yield part
+
+    def _finish(self, server: Server, observed: Around) -> None:
+        wish = self._wish
+        if not wish.slices:
+            self._compare(server)
+        if wish.users:
+            with self._place.open(wish.base.backup, ACCOUNTS) as opened:
+                statements = accounts.load(content(opened, ACCOUNTS))
+            for statement in statements:
+                try:
+                    server.ask(statement)
+                except SqlError as error:
+                    raise Ended(f"{accounts.whose(statement)} failed (error {error.code})") from error
+        if observed.mark.get("scheduler"):
+            server.ask("SET GLOBAL event_scheduler = ON")
+        self._mark(observed, None)
+
+    def _compare(self, server: Server) -> None:
+        different = []
+        for table in self._wish.base.tables:
+            self._alive.say(f"counting {table.title}")
+            rows = server.rows_of(table)
+            if rows != table.rows:
+                different.append(f"{table.title} has {rows} rows, and the backup has {table.rows}")
+        if different:
+            raise Ended(f"{'; '.join(different[:5])}. Somebody else may write to it")
+
+    def _mark(self, observed: Around, text: t.Optional[str]) -> None:
+        target = self._observer.target
+        try:
+            patch = {"metadata": {"annotations": {RESTORING: text}}}
+            self._observer.cluster.merge("v1", "ConfigMap", target.record, target.namespace, patch)
+        except ApiError as error:
+            if not (error.conflict or error.not_found):
+                raise
+            raise NotYet(f"the ConfigMap {target.namespace}/{target.record} has changed meanwhile") from error
+        self._observer.forget_objects()
+
+    def facts(self, observed: Around) -> dict[str, t.Any]:
+        wish = self._wish
+        return {
+            "backup": wish.base.facts(),
+            "slices": [one.facts() for one in wish.slices],
+            "until": wish.until or (wish.slices[-1].until if wish.slices else wish.base.until),
+            "complete": FINISH in self._done,
+        }

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This file is private to the collection: no promise is made to others who import it.
+
+"""What a backup or a restore asks of one server."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import Table
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import CHANGE_TIMEOUT, Client, NoAnswer
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB, GtidSet
+
+#: those of the server, and of this collection
+OWN_DATABASES = ("information_schema", "mysql", "ndbinfo", "performance_schema", "stateful_kube", "sys")
+# Seconds for what takes as long as it takes: counting, dropping.
+LONG = 12 * 3600.0
+# Entries of a binary log that are read at once.
+PAGE = 1000
+_MYSQL_GTID = re.compile(r"GTID_NEXT= '([^']+)'")
+_MARIADB_GTID = re.compile(r"\bGTID (\d+-\d+-\d+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Log:
+    """A file of the binary log."""
+
+    name: str
+    size: int
+    encrypted: bool = False
+
+
+class Server:
+    """Its session may have ended since it was last asked. Raises NoAnswer and SqlError."""
+
+    def __init__(self, client: Client, flavour: str) -> None:
+        self.flavour = flavour
+        self._client = client
+
+    def ask(self, statement: str, *values: t.Any, seconds: float = CHANGE_TIMEOUT) -> list[dict[str, t.Any]]:
+        """Asked once more where the session is gone: only for what may be done twice."""
+        try:
+            return self._client.rows(statement, *values, seconds=seconds)
+        except NoAnswer:
+            return self._client.rows(statement, *values, seconds=seconds)
+
+    def databases(self) -> tuple[str, ...]:
+        """Those of the user."""
+        rows = self.ask("SHOW DATABASES")
+        return tuple(sorted(name for row in rows if (name := str(row["Database"])) not in OWN_DATABASES))
+
+    def size(self) -> int:
+        """Bytes of data, about."""
+        found = self.ask("SELECT SUM(data_length) AS bytes FROM information_schema.tables", seconds=LONG)
+        return int(found[0]["bytes"] or 0)
+
+    def now(self) -> str:
+        """By its own clock, in UTC."""
+        found = self.ask("SELECT DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%dT%H:%i:%sZ') AS now")
+        return str(found[0]["now"])
+
+    def without_transactions(self, databases: t.Sequence[str]) -> list[str]:
+        """Tables whose content no snapshot holds still."""
+        rows = self.ask(
+            "SELECT table_schema AS d, table_name AS n FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
+            "AND engine NOT IN ('InnoDB', 'ROCKSDB', 'BLACKHOLE') ORDER BY 1, 2",
+            seconds=LONG,
+        )
+        return [f"{row['d']}.{row['n']}" for row in rows if row["d"] in databases]
+
+    def sleeping_events(self, databases: t.Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """Those that only the primary runs, as a replica knows them."""
+        rows = self.ask(
+            "SELECT event_schema AS d, event_name AS n FROM information_schema.events "
+            "WHERE status IN ('SLAVESIDE_DISABLED', 'REPLICA_SIDE_DISABLED') ORDER BY 1, 2"
+        )
+        return tuple((str(row["d"]), str(row["n"])) for row in rows if row["d"] in databases)
+
+    def logs(self) -> list[Log]:
+        """Files of the binary log, the one that is being written last."""
+        encrypted = False
+        if self.flavour == MARIADB:
+            encrypted = bool(int(self.ask("SELECT @@GLOBAL.encrypt_binlog AS encrypted")[0]["encrypted"]))
+        return [
+            Log(str(row["Log_name"]), int(row["File_size"]), encrypted or row.get("Encrypted") == "Yes")
+            for row in self.ask("SHOW BINARY LOGS")
+        ]
+
+    def log_folder(self) -> str:
+        return str(self.ask("SELECT @@GLOBAL.log_bin_basename AS base")[0]["base"]).rpartition("/")[0]
+
+    def history_at(self, log: str, until: int = 0) -> str:
+        """All that was committed before this place in the binary log; by default, before its beginning."""
+        begun, place = "", 4
+        gtids: list[str] = []
+        while True:
+            rows = self.ask(f"SHOW BINLOG EVENTS IN %s FROM {place} LIMIT {PAGE if until else 4}", log)
+            for row in rows:
+                if until and int(row["Pos"]) >= until:
+                    return history(self.flavour, begun, gtids)
+                kind, said = str(row["Event_type"]), str(row["Info"])
+                if kind in ("Previous_gtids", "Gtid_list"):
+                    begun = said
+                elif kind.startswith("Gtid"):
+                    gtids.append(said)
+                place = int(row["End_log_pos"])
+            if not until or len(rows) < PAGE:
+                return history(self.flavour, begun, gtids if until else [])
+
+    def rows_of(self, table: Table) -> t.Optional[int]:
+        name = f"{quoted(table.database)}.{quoted(table.name)}"
+        return int(self.ask(f"SELECT COUNT(*) AS n FROM {name}", seconds=LONG)[0]["n"])  # noqa: S608
+
+
+def history(flavour: str, begun: str, gtids: t.Sequence[str]) -> str:
+    """What a binary log begins with, and the transactions in it, as one history. Pure."""
+    if flavour != MARIADB:
+        found = [gtid[1] for said in gtids if (gtid := _MYSQL_GTID.search(said))]
+        return str(GtidSet.parse(",".join([begun.replace("\n", ""), *found])))
+    last: dict[tuple[str, str], str] = {}
+    listed = filter(None, begun.strip("[]").replace(" ", "").split(","))
+    for one in (*listed, *(known[1] for said in gtids if (known := _MARIADB_GTID.search(said)))):
+        domain, server, _number = one.split("-")
+        last[domain, server] = one
+    return ",".join(last[key] for key in sorted(last))
+
+
+def quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
