@@ -28,6 +28,7 @@ IMAGES = {
     "mongodb_backup_s3": ("minio", "python-pymongo"),
     "mysql_autopilot": ("mysql", "python-pymysql"),
     "mysql_backup": ("mysql", "mariadb"),
+    "mysql_import": ("mysql", "mariadb"),
     "mysql_replication": ("mysql",),
     "mysql_user": ("mysql", "mariadb"),
 }
