@@ -85,7 +85,9 @@ def _piloted(trial: Trial, application: Servers, proxy: Proxy, flavour: str) -> 
             until(lambda: application.record()["primary"] != pod_of(0), 180, "Nobody took over.")
         writer.wait_for(20, 120)
         gap = max(writer.gaps(mark))
-        trial.play(application, proxy).expect_success("The run after it", changed=0)
+        # It may have written down what waited for a replica when it hung, which nobody was told of.
+        trial.play(application, proxy, mysql_copy=[pod_of(0)]).expect_success("The run after it")
+        trial.play(application, proxy).expect_success("Another one", changed=0)
     check(len(application.checksums()) == 1, "The servers do not have the same rows.")
     trial.note(f"{flavour}: the primary hung, and nobody ran anything: longest gap {gap:.2f} s, semi-synchronous")
 

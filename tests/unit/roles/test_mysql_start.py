@@ -98,6 +98,10 @@ def test_a_record_that_is_none_starts_no_server(tmp_path: pathlib.Path, epoch: s
 SERVER = '#!/bin/sh\ntrap "echo orderly; exit 0" TERM\necho up\nwhile :; do sleep 0.05; done\n'
 
 
+# One that hangs is not waited for, although it heeds no TERM.
+HANGS = "#!/bin/sh\nexec sleep 60\n"
+
+
 def stopped(root: pathlib.Path, said: str, semi_sync: bool = True, flavour: str = "mysql") -> tuple[str, int]:
     """What the server said and how it ended when its container was told to stop."""
     (root / "record").mkdir()
@@ -107,7 +111,8 @@ def stopped(root: pathlib.Path, said: str, semi_sync: bool = True, flavour: str 
     (root / "my.cnf").write_text("[mysqld]\n" + "rpl_semi_sync_replica_enabled = ON\n" * semi_sync)
     (root / "said").write_text(said)
     (root / "bin").mkdir()
-    for name, text in (("mysqld", SERVER), ("mariadbd", SERVER), ("mysql", f"#!/bin/sh\ncat {root}/said\n")):
+    client = HANGS if said == "hangs" else f"#!/bin/sh\ncat {root}/said\n"
+    for name, text in (("mysqld", SERVER), ("mariadbd", SERVER), ("mysql", client)):
         (root / "bin" / name).write_text(text)
         (root / "bin" / name).chmod(0o755)
     script = root / "start.sh"
@@ -145,6 +150,7 @@ def told(read_only: int, clients: int, waiting: int) -> str:
         "ERROR 1040 (HY000): Too many connections\n",
         "ERROR 1045 (28000): Access denied for user 'stateful_health'@'localhost' (using password: NO)\n",
         "",
+        "hangs",
     ],
 )
 def test_a_primary_whose_commits_may_wait_acknowledges_none_when_it_stops(tmp_path: pathlib.Path, said: str) -> None:
