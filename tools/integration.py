@@ -26,6 +26,7 @@ TARGETS = pathlib.Path("tests") / "integration" / "targets"
 # Images that a target wants and that not every lab has: the first time they are made, which takes minutes for MinIO.
 IMAGES = {
     "mongodb_backup_s3": ("minio", "python-pymongo"),
+    "mysql_adopt": ("mysql",),
     "mysql_autopilot": ("mysql", "python-pymysql"),
     "mysql_backup": ("mysql", "mariadb"),
     "mysql_import": ("mysql", "mariadb"),

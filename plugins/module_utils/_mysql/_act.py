@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 import typing as t
@@ -35,8 +36,15 @@ ROUTED_WITHIN = 0.5
 
 def act(observer: Observer, step: Step, seen: Snapshot) -> None:
     """Take one step. Raises NotYet where waiting may help, Failure where it will not."""
-    try:
+    with answering(step):
         _ACTS[step.action](observer, step, seen)
+
+
+@contextlib.contextmanager
+def answering(step: Step) -> t.Iterator[None]:
+    """What servers say to this step. Raises the same."""
+    try:
+        yield
     except NoAnswer as silence:
         raise NotYet(f"{step.target} did not answer ({silence}); next: {step.sentence}") from silence
     except SqlError as error:
@@ -115,7 +123,7 @@ def _route(observer: Observer, step: Step, _seen: Snapshot) -> None:
 
 
 def route(observer: Observer, pod: str) -> None:
-    """Lead the Service for those who write to this pod. It is found by its name, which it has also after a restart."""
+    """Lead the Service for those who write to this pod. It is found by its name alone."""
     target, cluster = observer.target, observer.cluster
     labels = {"app.kubernetes.io/name": "mysql", "app.kubernetes.io/instance": target.name}
     service: Object = {
@@ -128,7 +136,7 @@ def route(observer: Observer, pod: str) -> None:
         },
         "spec": {
             "type": "ClusterIP",
-            "selector": {**labels, BY_NAME: pod},
+            "selector": {BY_NAME: pod},
             "ports": [{"name": "mysql", "port": target.port, "targetPort": target.port, "protocol": "TCP"}],
         },
     }

@@ -71,11 +71,11 @@ def others(live: Object, manager: str) -> tuple[str, ...]:
     return tuple(sorted({entry["manager"] for entry in entries if _foreign(entry, manager)}))
 
 
-def taken_over(live: Object, manager: str) -> list[Object]:
+def taken_over(live: Object, manager: str, declared: t.Collection[str] = ()) -> list[Object]:
     """The managedFields with everything that others manage as if ``manager`` had applied it.
 
     Its next declaration may then change these fields, and takes away those that it does not name. Status belongs to
-    whoever writes it, and so does what this collection writes besides declarations.
+    whoever writes it, and so does what this collection writes besides declarations, but for ``declared`` annotations.
     """
     entries: list[Object] = copy.deepcopy(live["metadata"].get("managedFields") or [])
     foreign = [entry for entry in entries if _foreign(entry, manager)]
@@ -85,6 +85,12 @@ def taken_over(live: Object, manager: str) -> list[Object]:
         mine["apiVersion"] = live["apiVersion"]
         entries.append(mine)
     paths = {path for entry in (mine, *foreign) for path in _paths(entry.get("fieldsV1") or {})}
+    ours = {(*_OWN_ANNOTATION, f"f:{name}") for name in declared}
+    for entry in entries:
+        if entry.get("manager") == manager and _plain(entry):
+            written = set(_paths(entry.get("fieldsV1") or {}))
+            paths |= written & ours
+            entry["fieldsV1"] = _tree(written - ours)
     mine["fieldsV1"] = _tree(paths)
     return [entry for entry in entries if entry not in foreign]
 

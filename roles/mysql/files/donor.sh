@@ -15,7 +15,7 @@ umask 077
 # shellcheck source=/dev/null
 . "${0%/*}/seal.sh"
 socket=/run/mysqld/mysqld.sock
-data=/var/lib/mysql/data
+data=/var/lib/mysql/${DATA_FOLDER:-data}
 
 if [ "${1:-}" != serve ]; then
     lacking=$(lacking)

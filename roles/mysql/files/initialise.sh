@@ -11,7 +11,8 @@
 set -eu
 flavour=$1
 home=/var/lib/mysql
-data=$home/data
+folder=${DATA_FOLDER:-data}
+data=$home/$folder
 # The init container of a pod, so nothing of that name is in use.
 socket=/run/mysqld/initialise.sock
 
@@ -253,7 +254,7 @@ fi
 # One that somebody made and left empty is no data directory, and the rename replaces it.
 there=
 if [ -d "$data" ]; then
-    there=$(ls -A "$data") || fail "The folder data of the volume cannot be read by user $(id -u): it belongs to \
+    there=$(ls -A "$data") || fail "The folder $folder of the volume cannot be read by user $(id -u): it belongs to \
 another one, or the storage has lost it. Nothing was made. Correct its owner, mysql_run_as_user, or the export."
 fi
 if [ -n "$there" ]; then
@@ -266,7 +267,7 @@ if [ -n "$there" ]; then
         fail "The volume holds the data of a $other server, and the image is $flavour: one cannot read the other's."
     fi
     [ -e "$data/$own" ] ||
-        fail "The folder data of the volume holds something that is no data directory of $flavour. Take it away."
+        fail "The folder $folder of the volume holds something that is no data directory of $flavour. Take it away."
     if [ -z "$token" ]; then
         echo "There is a data directory already: nothing to do."
         exit 0
@@ -275,13 +276,13 @@ fi
 found=
 for entry in "$home"/*; do
     case ${entry##*/} in
-    '*' | data | lost+found | initialising.* | cloning.* | copied.* | discarded.*) ;;
+    '*' | "$folder" | lost+found | initialising.* | cloning.* | copied.* | discarded.*) ;;
     *) found="$found ${entry##*/}" ;;
     esac
 done
 [ -z "$found" ] ||
-    fail "The volume is not empty, and has no folder data, so no server is made on it. It holds:$found. Where that is \
-the data directory of a server, move it into the folder data of the volume; else empty the volume."
+    fail "The volume is not empty, and has no folder $folder, so no server is made on it. It holds:$found. Where that is \
+the data directory of a server, move it into the folder $folder of the volume; else empty the volume."
 
 if [ "$primary" != "$POD_NAME" ]; then
     copy_one

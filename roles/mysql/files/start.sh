@@ -45,12 +45,15 @@ else
     echo 'DO 0;'
 fi >"$statements"
 # One that took its copy in place of data that it wrote is another server than before.
+data=/var/lib/mysql/${DATA_FOLDER:-data}
 id=$((100 + ${POD_NAME##*-}))
-[ ! -s /var/lib/mysql/data/stateful_server_id ] || id=$(cat /var/lib/mysql/data/stateful_server_id)
+[ ! -s "$data/stateful_server_id" ] || id=$(cat "$data/stateful_server_id")
+# One that was adopted as a replica goes on with its relay logs, under the name that a server gives them by itself.
+[ ! -e "$data/$POD_NAME-relay-bin.index" ] || set -- --relay-log="$POD_NAME-relay-bin"
 # With it on, a MariaDB before 10.6.19, 10.11.9 and 11.4.3 cuts off what it has not committed from its binary log when it
 # recovers, as somebody who is to become a replica: a primary that crashed would lose what a replica has acknowledged.
 if [ "$server" = mariadbd ] && [ "$primary" = "$POD_NAME" ] && grep -q '^rpl_semi_sync' /etc/stateful/my.cnf; then
-    set -- --rpl-semi-sync-slave-enabled=0
+    set -- "$@" --rpl-semi-sync-slave-enabled=0
     echo 'SET GLOBAL rpl_semi_sync_slave_enabled = 1;' >>"$statements"
 fi
 # While data is imported only the source's own databases come, and nothing that is timed runs twice.

@@ -136,6 +136,23 @@ def place(tmp_path: pathlib.Path) -> Place:
     return Place(tmp_path)
 
 
+def test_data_in_another_folder_is_data_where_that_is_declared(place: Place) -> None:
+    place.data()
+    (place.home / "data").rename(place.home / "mysql")
+    rc, said = place.run()
+    assert rc
+    assert "has no folder data, so no server is made on it. It holds: mysql." in said
+    assert place.run(DATA_FOLDER="mysql") == (0, "There is a data directory already: nothing to do.\n")
+    assert list(place.there()) == ["mysql"]
+
+
+def test_a_copy_goes_into_the_folder_that_is_declared(place: Place) -> None:
+    place.record(epoch="1")
+    place.givers("shop-0")
+    rc, _said = place.run(name="shop-1", DATA_FOLDER="mysql")
+    assert (rc, list(place.there())) == (0, ["mysql"])
+
+
 @pytest.mark.parametrize("flavour", ["mysql", "mariadb"])
 def test_a_new_volume_gets_a_data_directory_with_the_password(place: Place, flavour: str) -> None:
     (place.home / "lost+found").mkdir()

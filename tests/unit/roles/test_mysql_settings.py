@@ -19,6 +19,7 @@ def rendered(template: str, **variables: t.Any) -> list[str]:
     """By Ansible's own templating, which gives filters and the lookup."""
     wanted = f"{{{{ lookup('ansible.builtin.template', '{ROLE / 'templates' / template}') }}}}"
     given = {"mysql_port": 3306, "mysql_members": 1, "mysql_semi_sync": False, "__mysql_flavour": "mysql"}
+    given["mysql_data_folder"] = "data"
     given.update(wanted=wanted, **variables)
     command = [sys.executable, "-m", "ansible", "adhoc", "localhost", "-m", "ansible.builtin.debug", "-a", "var=wanted"]
     done = subprocess.run(
@@ -90,3 +91,8 @@ def test_a_commit_waits_for_replicas_where_there_are_some() -> None:
     # That is for the primary alone, from its start on.
     assert not any("master_enabled" in line for line in lines)
     assert not any("semi_sync" in line for line in rendered("my.cnf.j2", **{**variables, "mysql_members": 1}))
+
+
+def test_the_data_is_in_the_folder_that_is_declared() -> None:
+    assert "datadir = /var/lib/mysql/data" in rendered("my.cnf.j2", __mysql_config={})
+    assert "datadir = /var/lib/mysql/mysql" in rendered("my.cnf.j2", __mysql_config={}, mysql_data_folder="mysql")

@@ -19,7 +19,7 @@ SCRIPT = pathlib.Path(__file__).parents[3] / "roles" / "mysql" / "files" / "star
 
 
 def started(
-    root: pathlib.Path, flavour: str, epoch: str = "4", primary: str = "shop-12", importing: str = ""
+    root: pathlib.Path, flavour: str, epoch: str = "4", primary: str = "shop-12", importing: str = "", **more: str
 ) -> tuple[list[str], list[str]]:
     (root / "record").mkdir()
     (root / "mysqld").mkdir()
@@ -33,7 +33,7 @@ def started(
         program.chmod(0o755)
     script = root / "start.sh"
     script.write_text(
-        SCRIPT.read_text(encoding="utf-8").replace("/run/", f"{root}/").replace("/var/lib/mysql/data", str(root))
+        SCRIPT.read_text(encoding="utf-8").replace("/run/", f"{root}/").replace("/var/lib/mysql", str(root))
     )
     done = subprocess.run(
         ["sh", str(script), flavour],
@@ -47,6 +47,7 @@ def started(
             "POD_NAMESPACE": "ns",
             "SERVICE": "shop",
             "CLUSTER_DOMAIN": "local",
+            **more,
         },
     )
     return done.stdout.splitlines(), (root / "mysqld" / "start.sql").read_text().splitlines()
@@ -64,9 +65,18 @@ def test_a_server_is_told_who_it_is(tmp_path: pathlib.Path, flavour: str, server
     ]
 
 
-def test_one_that_has_another_id_keeps_it(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "stateful_server_id").write_text("7112\n")
-    assert "--server-id=7112" in started(tmp_path, "mysql")[0]
+@pytest.mark.parametrize("folder", ["data", "mysql"])
+def test_one_that_has_another_id_keeps_it(tmp_path: pathlib.Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "stateful_server_id").write_text("7112\n")
+    more = {} if folder == "data" else {"DATA_FOLDER": folder}
+    assert "--server-id=7112" in started(tmp_path, "mysql", **more)[0]
+
+
+def test_an_adopted_replica_goes_on_with_its_relay_logs(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "shop-12-relay-bin.index").touch()
+    assert "--relay-log=shop-12-relay-bin" in started(tmp_path, "mysql")[0]
 
 
 @pytest.mark.parametrize(

@@ -14,21 +14,19 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import Difference
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._plan import application
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._members import options_of
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import DISABLED, Config, MemberConfig
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _adoption as adoption
+from ansible_collections.stateful.kube.plugins.module_utils._workload._adoption import Difference
 
 Object = t.Mapping[str, t.Any]
 
 # What the role says itself, with a value or without.
 _VALUED = ("replSet", "port", "dbpath", "keyFile", "bind_ip", "clusterAuthMode", "config", "f")
+_PARALLEL = "kept by mongodb_pod_management_policy; Parallel would make the StatefulSet again under its pods"
 _PLAIN = ("bind_ip_all", "auth", "transitionToAuth", "noauth", "smallfiles", "noprealloc")
-
-
-def _standard(target: Target) -> dict[str, str]:
-    """The labels by which the role selects pods."""
-    return {"app.kubernetes.io/name": "mongodb", "app.kubernetes.io/instance": target.name}
 
 
 def container_of(template: Object) -> Object:
@@ -77,9 +75,9 @@ def variables(
         found["mongodb_replica_set"] = config.set_name
     if spec.get("serviceName") and spec["serviceName"] != target.name:
         found["mongodb_service"] = spec["serviceName"]
-    selector = (spec.get("selector") or {}).get("matchLabels") or {}
-    if selector != _standard(target):
-        found["mongodb_selector"] = dict(selector)
+    selector = adoption.selected(spec)
+    if selector != application(target).selector:
+        found["mongodb_selector"] = selector
     if target.port != 27017:
         found["mongodb_port"] = target.port
     if target.cluster_domain != "cluster.local":
@@ -188,44 +186,12 @@ def differences(
             Difference("name of a member", host, f"reconfigured by the adoption, to {name}")
             for host, name in stable.items()
         ),
-        *_fixed(target, spec),
+        *adoption.fixed(application(target), spec, _PARALLEL),
         *_data(spec),
-        *_named(service),
+        *adoption.headless(service),
         *_template(spec["template"]),
         *_logins(target, mode, secrets),
     )
-
-
-def _fixed(target: Target, spec: Object) -> t.Iterator[Difference]:
-    """What a StatefulSet keeps for its life, and how the role is told so."""
-    if "Delete" in (spec.get("persistentVolumeClaimRetentionPolicy") or {}).values():
-        how = "becomes Retain by the adoption: else the data went with the StatefulSet"
-        yield Difference("persistentVolumeClaimRetentionPolicy", "Delete", how)
-    if (spec.get("updateStrategy") or {}).get("type", "RollingUpdate") != "OnDelete":
-        yield Difference("updateStrategy", "RollingUpdate", "becomes OnDelete by the adoption; no pod restarts")
-    if spec.get("serviceName") != target.name:
-        yield Difference("serviceName", str(spec.get("serviceName")), "can never change: kept by mongodb_service")
-    selector = (spec.get("selector") or {}).get("matchLabels") or {}
-    if selector != _standard(target):
-        yield Difference("selector", _pairs(selector), "can never change: kept by mongodb_selector")
-    if spec.get("podManagementPolicy", "OrderedReady") != "Parallel":
-        how = "kept by mongodb_pod_management_policy; Parallel would make the StatefulSet again under its pods"
-        yield Difference("podManagementPolicy", "OrderedReady", how)
-    claims = spec.get("volumeClaimTemplates") or ()
-    for claim in claims:
-        name, metadata = claim["metadata"]["name"], claim["metadata"]
-        if name != "data":
-            yield Difference("claim template", name, "can never change: kept by mongodb_claim_name")
-        more = {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
-        if more:
-            how = (
-                "can never change, and the role declares none, so the next run is refused: make the StatefulSet again "
-                "under its pods, without them (kubectl delete --cascade=orphan, then create)"
-            )
-            yield Difference(f"labels or annotations of claim template {name}", _pairs(more), how)
-    if len(claims) > 1:
-        names = ", ".join(claim["metadata"]["name"] for claim in claims)
-        yield Difference("claim templates", names, "the role declares one, so the next run is refused")
 
 
 def _data(spec: Object) -> t.Iterator[Difference]:
@@ -242,18 +208,6 @@ def _data(spec: Object) -> t.Iterator[Difference]:
         yield Difference(
             "claim of the data", "none", "kept so by mongodb_storage_class: a pod that is replaced is empty"
         )
-
-
-def _named(service: t.Optional[Object]) -> t.Iterator[Difference]:
-    if service is None:
-        yield Difference("headless Service", "none", "made by the next run")
-        return
-    what, spec = f"Service {service['metadata']['name']}", service["spec"]
-    if (spec.get("clusterIP") or "") != "None":
-        how = "names of pods do not resolve, and it can never change: make the Service again, headless"
-        yield Difference(what, f"clusterIP {spec.get('clusterIP')}", how)
-    if not spec.get("publishNotReadyAddresses"):
-        yield Difference(what, "publishNotReadyAddresses false", "becomes true in place, by the next run")
 
 
 def _template(template: Object) -> t.Iterator[Difference]:
@@ -291,7 +245,3 @@ def sidecar_in(template: Object) -> str:
         if "mongo-k8s-sidecar" in f"{one.get('image', '')} {one.get('name', '')}":
             return str(one["name"])
     return ""
-
-
-def _pairs(labels: t.Mapping[str, t.Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in labels.items())

@@ -13,9 +13,6 @@ import dataclasses
 import time
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import FIELD_MANAGER
-from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt import _plan as planner
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._declare import (
@@ -25,15 +22,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._dec
     variables,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._report import facts
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import (
-    CLAIM,
-    MANAGED_BY,
-    SERVICE,
-    SET,
-    Found,
-    Thing,
-    Wish,
-)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import Found, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._asking import Conversation
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import SET_ID_ANNOTATION, Observer
@@ -44,12 +33,21 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import (
     Refusal,
     Step,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import others, taken_over
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _adopting as adopting
+from ansible_collections.stateful.kube.plugins.module_utils._workload._adoption import (
+    API,
+    CLAIM,
+    MARK,
+    SERVICE,
+    SET,
+    TAKE_OVER,
+    Thing,
+    marked,
+)
 
 Object = dict[str, t.Any]
 # Seconds that pods which run and do not answer are asked again, in all.
 PATIENCE = 20.0
-API = {SET: "apps/v1", SERVICE: "v1", CLAIM: "v1"}
 
 
 class Adoption(Conversation[Found]):
@@ -95,16 +93,7 @@ class Adoption(Conversation[Found]):
         if raw_set is None:
             return Found(seen)
         raw_service = next((one for one in found if one["kind"] == SERVICE), None)
-        modes = self._modes(seen)
-        first = Found(
-            seen,
-            _thing(raw_set),
-            _thing(raw_service) if raw_service else None,
-            tuple(_thing(one) for one in found if one["kind"] == CLAIM),
-            (raw_set["spec"].get("updateStrategy") or {}).get("type") == "OnDelete",
-            "Delete" not in (raw_set["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).values(),
-            modes,
-        )
+        first = Found(seen, adopting.objects(found), self._modes(seen))
         return self._with_report(first, raw_set, raw_service, there)
 
     def _with_report(self, found: Found, raw: Object, service: t.Optional[Object], secrets: t.Sequence[str]) -> Found:
@@ -142,69 +131,30 @@ class Adoption(Conversation[Found]):
 
     def act(self, steps: t.Sequence[Step], observed: Found) -> None:
         for step in steps:
-            if step.action == planner.MARK:
-                self._patch(step, self._marked(step.data["thing"], observed))
-            elif step.action == planner.TAKE_OVER:
-                self._take_over(step)
+            if step.action in (MARK, TAKE_OVER):
+                self._change(step, observed)
             else:
                 act(self._observer, step, observed.snapshot)
         self.acted()
 
-    def _marked(self, thing: Thing, found: Found) -> Object:
-        labels: dict[str, t.Any] = planner.labels_of(self._target)
-        annotations: dict[str, t.Any] = {}
-        patch: Object = {"metadata": {"labels": labels, "annotations": annotations}}
-        if thing.kind == CLAIM:
-            # Data that somebody else has made: it is known by its labels, and nobody declares it.
-            del labels[MANAGED_BY]
-            return patch
-        if thing.helm:
-            annotations[planner.KEEP] = "keep"
-        if thing.kind == SET:
-            config = found.snapshot.config
-            annotations["stateful.kube/replica-set"] = config.set_name if config else ""
-            annotations["stateful.kube/root-secret"] = self._target.root_secret
-            if not found.snapshot.recorded:
-                annotations[SET_ID_ANNOTATION] = found.set_ids[0]
-            patch["spec"] = {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}
-            if not found.keeps_claims:
-                keep = {"whenDeleted": "Retain", "whenScaled": "Retain"}
-                patch["spec"]["persistentVolumeClaimRetentionPolicy"] = keep
-        return patch
-
-    def _patch(self, step: Step, patch: Object) -> None:
+    def _change(self, step: Step, found: Found) -> None:
         thing: Thing = step.data["thing"]
-        patch["metadata"].update(uid=thing.uid, resourceVersion=thing.resource_version)
         try:
-            self._cluster.merge(API[thing.kind], thing.kind, thing.name, self._target.namespace, patch)
-        except ApiError as error:
-            if not (error.conflict or error.not_found):
-                raise
-            raise NotYet(f"{thing} changed meanwhile; next: {step.sentence}") from error
+            if step.action == TAKE_OVER:
+                adopting.take_over(self._cluster, self._target.namespace, step)
+            else:
+                change = marked(planner.application(self._target), thing, found.objects, self._noted(found))
+                adopting.patch(self._cluster, self._target.namespace, step, change)
         finally:
             self._observer.forget_objects()
 
-    def _take_over(self, step: Step) -> None:
-        thing: Thing = step.data["thing"]
-        live = self._cluster.get(API[thing.kind], thing.kind, thing.name, self._target.namespace)
-        if live is None or live["metadata"]["resourceVersion"] != thing.resource_version:
-            raise NotYet(f"{thing} changed meanwhile; next: {step.sentence}")
-        self._patch(step, {"metadata": {"managedFields": taken_over(live, FIELD_MANAGER)}})
+    def _noted(self, found: Found) -> dict[str, str]:
+        config = found.snapshot.config
+        noted = {
+            "stateful.kube/replica-set": config.set_name if config else "",
+            "stateful.kube/root-secret": self._target.root_secret,
+        }
+        return noted if found.snapshot.recorded else {**noted, SET_ID_ANNOTATION: found.set_ids[0]}
 
     def facts(self, observed: Found) -> dict[str, t.Any]:
         return facts(self._target, observed, self._wish)
-
-
-def _thing(live: Object) -> Thing:
-    metadata = live["metadata"]
-    owner = next((one for one in metadata.get("ownerReferences") or () if one.get("controller")), None)
-    return Thing(
-        live["kind"],
-        metadata["name"],
-        metadata.get("uid", ""),
-        metadata.get("resourceVersion", ""),
-        metadata.get("labels") or {},
-        metadata.get("annotations") or {},
-        f"{owner['kind']} {owner['name']}" if owner else "",
-        others(live, FIELD_MANAGER),
-    )

@@ -14,31 +14,20 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import (
-    CLAIM,
-    MANAGED_BY,
-    SET,
-    Found,
-    Thing,
-    Wish,
-)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import Found, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._refuse import evidence
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import ARBITER, Config, Kind
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import RENAME, WAIT, planned_on
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _adoption as adoption
 
-MARK = "mark"
-TAKE_OVER = "take_over"
-NAME, INSTANCE = "app.kubernetes.io/name", "app.kubernetes.io/instance"
-OURS = "stateful.kube"
-KEEP = "helm.sh/resource-policy"
 # Seconds for which a member's last answer to a heartbeat counts.
 HEARD = 5.0
 
 
-def labels_of(target: Target) -> dict[str, str]:
-    return {NAME: "mongodb", INSTANCE: target.name, MANAGED_BY: OURS}
+def application(target: Target) -> adoption.Application:
+    return adoption.Application("mongodb", "MongoDB", target.name, target.namespace, "stateful.kube/replica-set")
 
 
 def plan(target: Target, wish: Wish, found: Found) -> t.Union[Plan, Refusal]:
@@ -65,46 +54,8 @@ def _refuse(target: Target, wish: Wish, found: Found) -> t.Optional[Refusal]:
     return None
 
 
-def _things(found: Found) -> list[Thing]:
-    return [thing for thing in (found.stateful_set, found.service) if thing]
-
-
 def _whose(target: Target, wish: Wish, found: Found) -> t.Optional[Refusal]:
-    """Somebody else who would put it back as it was, or delete it."""
-    if found.stateful_set is None:
-        return Refusal(f"There is no StatefulSet {target.name} in namespace {target.namespace}: nothing to adopt.")
-    for thing in _things(found):
-        if thing.owner:
-            return Refusal(
-                f"{thing} is owned by {thing.owner}, whose operator would undo whatever is changed here. Nothing was "
-                "changed.",
-                (f"metadata.ownerReferences of {thing} names {thing.owner} as its controller",),
-                (
-                    "leave it to that operator",
-                    "take the operator away in a way that leaves the StatefulSet without ownerReferences, and run "
-                    "again",
-                ),
-            )
-        name, instance = thing.labels.get(NAME), thing.labels.get(INSTANCE)
-        if thing.labels.get(MANAGED_BY) == OURS and (name, instance) != ("mongodb", target.name):
-            return Refusal(
-                f"{thing} is part of {name} {instance}, another application of this collection. Nothing was changed.",
-                (f"labels {NAME}={name}, {INSTANCE}={instance}",),
-                ("name the right StatefulSet",),
-            )
-    helm = [str(thing) for thing in _things(found) if thing.helm]
-    if helm and not wish.from_helm:
-        return Refusal(
-            f"Helm manages {' and '.join(helm)}: its next upgrade would put everything back, and an uninstall would "
-            "delete it. Nothing was changed.",
-            tuple(f"{thing} has the label {MANAGED_BY}={thing.labels.get(MANAGED_BY)}" for thing in _things(found)),
-            (
-                "set from_helm to true, and afterwards delete the Secrets sh.helm.release.v1.* of the release, so that "
-                "Helm knows nothing of it any more; never upgrade or uninstall it, which goes by what they hold and "
-                "would delete the set with its Secrets",
-            ),
-        )
-    return None
+    return adoption.whose(application(target), found.objects, wish.from_helm)
 
 
 def _where(target: Target, _wish: Wish, found: Found) -> t.Optional[Refusal]:
@@ -204,7 +155,7 @@ def _who(target: Target, _wish: Wish, found: Found) -> t.Optional[Refusal]:
 def _nameless(target: Target, wish: Wish, found: Found) -> t.Optional[Refusal]:
     """Without the Service nobody resolves the names that members would get."""
     wrong = found.misnamed(target)
-    if found.service is not None or not wish.rename or not wrong:
+    if found.objects.services or not wish.rename or not wrong:
         return None
     return Refusal(
         f"The members of {target.name} are to get their stable names, and the headless Service that resolves them is "
@@ -237,42 +188,8 @@ def _renames_by_others(target: Target, wish: Wish, found: Found) -> t.Optional[R
 
 
 def _marks(target: Target, found: Found) -> list[Step]:
-    steps = []
-    for thing in found.claims:
-        if _unmarked(target, thing):
-            steps.append(_mark(target, thing, "", batch="mark-claims"))
-    if found.service and _unmarked(target, found.service):
-        steps.append(_mark(target, found.service, ""))
-    own = found.stateful_set
-    if own:
-        more = []
-        if not found.snapshot.recorded:
-            more.append(f"record the set id {found.set_ids[0]} on it")
-        if not found.keeps_claims:
-            more.append("keep its claims when it is deleted or scaled (persistentVolumeClaimRetentionPolicy)")
-        if not found.on_delete:
-            more.append("leave its pods alone when its template changes (OnDelete)")
-        if more or _unmarked(target, own):
-            steps.append(_mark(target, own, "".join(f", and {what}" for what in more)))
-    for thing in _things(found):
-        if thing.managers:
-            sentence = f"take over the fields of {thing} from {', '.join(thing.managers)}, as they are"
-            steps.append(Step(TAKE_OVER, str(thing), sentence, data={"thing": thing}))
-    return steps
-
-
-def _unmarked(target: Target, thing: Thing) -> bool:
-    wanted = labels_of(target)
-    if thing.kind == CLAIM:
-        del wanted[MANAGED_BY]
-    told = thing.kind != SET or "stateful.kube/replica-set" in thing.annotations
-    kept = thing.kind == CLAIM or not thing.helm or thing.annotations.get(KEEP) == "keep"
-    return not (told and kept) or any(thing.labels.get(key) != value for key, value in wanted.items())
-
-
-def _mark(target: Target, thing: Thing, more: str, batch: t.Optional[str] = None) -> Step:
-    sentence = f"mark {thing} as part of MongoDB {target.name}{more}"
-    return Step(MARK, str(thing), sentence, batch=batch, data={"thing": thing})
+    more = [] if found.snapshot.recorded else [f"record the set id {found.set_ids[0]} on it"]
+    return adoption.marks(application(target), found.objects, more)
 
 
 def _renames(target: Target, found: Found) -> list[Step]:

@@ -9,13 +9,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._plan import plan
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import Found, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan
+from ansible_collections.stateful.kube.plugins.module_utils._workload import _adoption as adoption
 
 
 def facts(target: Target, found: Found, wish: Wish) -> dict[str, t.Any]:
@@ -70,17 +70,4 @@ def table(target: Target, found: Found) -> list[str]:
         behind = "-" if one["behind_seconds"] is None else f"{one['behind_seconds']:.0f}s"
         number = "-" if one["id"] is None else str(one["id"])
         rows.append((one["pod"], number, one["state"], behind, one["authentication"] or "-", one["host"] or "-"))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    if found.differences:
-        lines += ["", "Otherwise than the role declares it:"]
-        lines += [f"- {one.what}: {one.found} ({one.how})" for one in found.differences]
-    lines += ["", "Variables that declare what there is:"]
-    lines += [f"  {name}: {_yaml(value)}" for name, value in found.variables.items()]
-    return lines
-
-
-def _yaml(value: t.Any) -> str:
-    if isinstance(value, str) and value and not value[0].isdigit() and all(c.isalnum() or c in "-_./:" for c in value):
-        return value
-    return json.dumps(value)
+    return [*adoption.table(rows), *adoption.told(found.differences, found.variables)]

@@ -13,42 +13,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import MemberConfig, Snapshot
-
-SET, SERVICE, CLAIM = "StatefulSet", "Service", "PersistentVolumeClaim"
-MANAGED_BY = "app.kubernetes.io/managed-by"
-
-
-@dataclasses.dataclass(frozen=True)
-class Thing:
-    """One object in the cluster, as far as whose it is matters."""
-
-    kind: str
-    name: str
-    uid: str = ""
-    resource_version: str = ""
-    labels: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    annotations: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
-    #: the controller that owns it, such as 'PerconaServerMongoDB shop'
-    owner: str = ""
-    #: others who have declared fields of it
-    managers: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
-
-    @property
-    def helm(self) -> bool:
-        return self.labels.get(MANAGED_BY) == "Helm" or "meta.helm.sh/release-name" in self.annotations
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """One thing that is otherwise than the role declares it."""
-
-    what: str
-    found: str
-    #: what becomes of it, and by what
-    how: str
+from ansible_collections.stateful.kube.plugins.module_utils._workload._adoption import Difference, Objects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +29,7 @@ class Wish:
 @dataclasses.dataclass(frozen=True)
 class Found:
     snapshot: Snapshot
-    stateful_set: t.Optional[Thing] = None
-    service: t.Optional[Thing] = None
-    claims: tuple[Thing, ...] = ()
-    #: whether pods are left alone when the template changes
-    on_delete: bool = True
-    #: whether claims stay when the StatefulSet goes, or gets smaller
-    keeps_claims: bool = True
+    objects: Objects = dataclasses.field(default_factory=Objects)
     #: what the mongod of each pod does about logins; empty where it did not tell
     authentication: t.Mapping[int, str] = dataclasses.field(default_factory=dict)
     #: a container that changes the configuration of the set by itself

@@ -21,14 +21,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._dec
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._plan import plan
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._report import facts
-from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import (
-    CLAIM,
-    SERVICE,
-    SET,
-    Found,
-    Thing,
-    Wish,
-)
+from ansible_collections.stateful.kube.plugins.module_utils._mongodb._adopt._state import Found, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._facts import problems
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import (
@@ -46,6 +39,15 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import RENAME
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+from ansible_collections.stateful.kube.plugins.module_utils._workload._adoption import (
+    CLAIM,
+    MARK,
+    SERVICE,
+    SET,
+    TAKE_OVER,
+    Objects,
+    Thing,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import others, taken_over
 
 TARGET = Target("mongo", "shop", "rs0", root_secret="mongo-root")  # noqa: S106
@@ -93,7 +95,7 @@ class World:
             )
             for o, h in enumerate(self.hosts)
         }
-        labels = planner.labels_of(TARGET)
+        labels = planner.application(TARGET).labels
         snapshot = Snapshot(
             StatefulSet("u", "1", len(self.hosts), "svc", recorded=self.recorded),
             {o: Pod(TARGET.pod(o)) for o in range(len(self.hosts))},
@@ -111,15 +113,17 @@ class World:
             )
             for kind, name in ((SET, "mongo"), (SERVICE, "svc"), (CLAIM, "data-mongo-0"))
         ]
-        found = Found(snapshot, things[0], things[1], (things[2],), f"{SET} mongo" in self.marked)
-        return dataclasses.replace(found, **self.more)
+        found = Objects(things[0], (things[1],), (things[2],), f"{SET} mongo" in self.marked)
+        of_objects = {key: value for key, value in self.more.items() if key in Objects.__dataclass_fields__}
+        of_set = {key: value for key, value in self.more.items() if key not in of_objects}
+        return dataclasses.replace(Found(snapshot, dataclasses.replace(found, **of_objects)), **of_set)
 
     def act(self, step: Step) -> None:
-        if step.action == planner.MARK:
+        if step.action == MARK:
             self.marked.add(step.target)
             if step.target == f"{SET} mongo":
                 self.recorded = ID
-        elif step.action == planner.TAKE_OVER:
+        elif step.action == TAKE_OVER:
             self.taken.add(step.target)
         elif step.action == RENAME:
             self.rename(step)
@@ -249,14 +253,14 @@ def test_what_helm_manages_is_taken_over_on_demand_and_kept_by_an_uninstall() ->
     thing = Thing(SET, "mongo", labels={"app.kubernetes.io/managed-by": "Helm"}, managers=("helm",))
     world.more = {"stateful_set": thing}
     assert "Helm manages StatefulSet mongo" in reason(world)
-    assert planner.MARK in actions(world, Wish(ID, from_helm=True))
-    marked = {**planner.labels_of(TARGET)}
+    assert MARK in actions(world, Wish(ID, from_helm=True))
+    marked = {**planner.application(TARGET).labels}
     known = {"meta.helm.sh/release-name": "mongo", "stateful.kube/replica-set": "rs0"}
     world.marked |= {f"{SERVICE} svc", f"{CLAIM} data-mongo-0"}
     world.taken |= {f"{SERVICE} svc"}
     world.recorded = ID
     world.more = {"stateful_set": Thing(SET, "mongo", labels=marked, annotations=known), "on_delete": True}
-    assert actions(world, Wish(ID, from_helm=True)) == [planner.MARK]
+    assert actions(world, Wish(ID, from_helm=True)) == [MARK]
     kept = {**known, "helm.sh/resource-policy": "keep"}
     world.more = {"stateful_set": Thing(SET, "mongo", labels=marked, annotations=kept), "on_delete": True}
     assert actions(world, Wish(ID, from_helm=True)) == []
@@ -379,12 +383,12 @@ def test_claims_that_would_go_with_the_set_are_kept() -> None:
     world.recorded = ID
     assert actions(world) == []
     world.more = {"keeps_claims": False}
-    assert actions(world) == [planner.MARK]
+    assert actions(world) == [MARK]
 
 
 def test_no_member_gets_a_name_that_nobody_resolves() -> None:
     world = World([NAMES[0].format(0)])
-    world.more = {"service": None}
+    world.more = {"services": ()}
     assert "is not there" in reason(world)
     assert RENAME not in actions(world, Wish(ID, rename=False))
 

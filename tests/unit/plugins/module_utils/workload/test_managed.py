@@ -18,6 +18,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._managed i
     declarer,
     declares_partition,
     handed_back,
+    taken_over,
 )
 from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.workload.workloads import merged
 
@@ -129,3 +130,19 @@ def test_the_patch_makes_the_one_template_of_the_other(before: t.Any, after: t.A
     patch = merge_patch(before, after)
     assert merged(before, patch) == after
     assert (patch == {}) is (before == after)
+
+
+def test_annotations_that_are_declared_are_taken_over_from_what_is_written_besides() -> None:
+    written = {"f:metadata": {"f:annotations": {"f:told": {}, "f:kept": {}}}}
+    live = {
+        "apiVersion": "apps/v1",
+        "metadata": {
+            "managedFields": [
+                {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {}}},
+                {"manager": "stateful.kube", "operation": "Update", "fieldsV1": written},
+            ]
+        },
+    }
+    taken = {entry["operation"]: entry["fieldsV1"] for entry in taken_over(live, "stateful.kube", ["told", "absent"])}
+    assert taken["Apply"]["f:metadata"] == {"f:annotations": {"f:told": {}}}
+    assert taken["Update"] == {"f:metadata": {"f:annotations": {"f:kept": {}}}}
