@@ -36,6 +36,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe impo
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import PROMOTE, RECORD
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._workload._managed import ROLLOUT_MANAGER
+from ansible_collections.stateful.kube.plugins.module_utils._workload._two_passwords import NEXT, PASSWORD, PREVIOUS
 
 Object = dict[str, t.Any]
 
@@ -71,9 +72,13 @@ class Inside(Observer):
         return Straight(self.target.host(ordinal), self.target.port, lambda: None)
 
     def _read_secret(self) -> t.Optional[Credentials]:
+        username, others = "root", []
         with contextlib.suppress(FileNotFoundError):
-            return Credentials(_read(self._root, "username"), _read(self._root, "password"))
-        return Credentials("root", _read(self._root, "password"))
+            username = _read(self._root, "username")
+        for key in (NEXT, PREVIOUS):
+            with contextlib.suppress(FileNotFoundError):
+                others.append(_read(self._root, key))
+        return Credentials(username, _read(self._root, PASSWORD), tuple(others))
 
 
 def _read(folder: pathlib.Path, key: str) -> str:

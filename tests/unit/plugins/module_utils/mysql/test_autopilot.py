@@ -8,6 +8,7 @@ test_histories.py, and what the pods do in the integration target mysql_autopilo
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import typing as t
 
 import pytest
@@ -288,3 +289,12 @@ def test_what_was_done_is_told_by_an_event_and_on_the_stateful_set() -> None:
     assert (told["reason"], told["involvedObject"]["name"]) == ("AutomaticFailover", "shop")
     assert told["message"] == "record that shop-1 is primary in place of shop-0"
     assert noted["metadata"]["annotations"]["stateful.kube/mysql-failed-over"].endswith("Z shop-1 in place of shop-0")
+
+
+def test_while_the_password_of_root_changes_both_are_tried(tmp_path: pathlib.Path) -> None:
+    for key, value in (("username", "admin\n"), ("password", "old"), ("password-next", "new")):
+        (tmp_path / key).write_text(value)
+    observer = inside.Inside(t.cast("t.Any", None), TARGET, tmp_path, tmp_path)
+    found = observer._read_secret()
+    assert found
+    assert (found.username, found.password, found.others) == ("admin", "old", ("new",))
