@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import NoAnswer, SqlError
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._facts import facts
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._import import _ask as ask
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._import import _plan as steps
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._import import _plan as planning
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._import._act import Acts
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._import._state import Local, Outside, Seen, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
@@ -64,13 +64,13 @@ class Importing(Conversation[Seen]):
         return self._outside
 
     def plan(self, observed: Seen) -> t.Union[Plan, Refusal]:
-        return steps.plan_import(self._observer.target, self._wish, observed)
+        return planning.plan_import(self._observer.target, self._wish, observed)
 
-    def act(self, taken: t.Sequence[Step], observed: Seen) -> None:
-        for step in taken:
-            self._loads = self._loads or step.action == steps.LOAD
+    def act(self, steps: t.Sequence[Step], observed: Seen) -> None:
+        for step in steps:
+            self._loads = self._loads or step.action == planning.LOAD
             self._acts.act(step, observed)
-            self._resumed = self._resumed or step.action == steps.RESUME
+            self._resumed = self._resumed or step.action == planning.RESUME
         self._outside = None
         self.acted()
 
