@@ -129,6 +129,12 @@ def refused(target: Target, seen: Snapshot) -> t.Optional[Refusal]:
             f"Nobody has been primary of {target.name} yet, so there are no data to speak of.",
             choices=("run the playbook stateful.kube.mysql first",),
         )
+    if seen.record.importing:
+        return Refusal(
+            f"The data of {seen.record.importing} is being imported into {target.name}: it is nothing whole to back up, "
+            "and nothing may be restored beside it.",
+            choices=("finish the import (playbook stateful.kube.mysql_import with cut_over)", "give it up"),
+        )
     return None
 
 

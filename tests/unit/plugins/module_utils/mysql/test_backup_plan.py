@@ -101,12 +101,17 @@ def test_what_is_old_is_removed_after_the_new_one_is_proven() -> None:
     assert planned(HEALTHY, wish, manifests=(new,), made=True, verified=True).steps == ()
 
 
+assert HEALTHY.record
+IMPORTING = dataclasses.replace(HEALTHY.record, importing="old:3306")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"stateful_set": None}, "There is no StatefulSet shop in namespace shop"),
         ({"secret": False}, "There is no Secret "),
         ({"record": None}, "Nobody has been primary of shop yet"),
+        ({"record": IMPORTING}, "The data of old:3306 is being imported into"),
     ],
 )
 def test_what_is_not_there_is_refused(change: dict[str, t.Any], says: str) -> None:
