@@ -131,7 +131,7 @@ def refused(target: Target, seen: Snapshot) -> t.Optional[Refusal]:
         )
     if seen.record.importing:
         return Refusal(
-            f"The data of {seen.record.importing} is being imported into {target.name}: it is nothing whole to back up, "
+            f"Data of {seen.record.importing} is being imported into {target.name}: it is nothing whole to back up, "
             "and nothing may be restored beside it.",
             choices=("finish the import (playbook stateful.kube.mysql_import with cut_over)", "give it up"),
         )

@@ -111,7 +111,7 @@ IMPORTING = dataclasses.replace(HEALTHY.record, importing="old:3306")
         ({"stateful_set": None}, "There is no StatefulSet shop in namespace shop"),
         ({"secret": False}, "There is no Secret "),
         ({"record": None}, "Nobody has been primary of shop yet"),
-        ({"record": IMPORTING}, "The data of old:3306 is being imported into"),
+        ({"record": IMPORTING}, "Data of old:3306 is being imported into"),
     ],
 )
 def test_what_is_not_there_is_refused(change: dict[str, t.Any], says: str) -> None:
