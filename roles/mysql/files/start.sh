@@ -72,12 +72,14 @@ fi
 # A MySQL that is told to stop tells clients whose commits wait for a replica that they are committed, where no replica is
 # there (seen with 9.7: it switches semi-synchronous replication off first). A primary that was cut off, whose node comes
 # back, would so acknowledge what nobody else will ever have. One that is killed acknowledges nothing, and recovers.
+# shellcheck disable=SC2329 # by the trap
 asked() {
     # What is started from here ignores TERM too.
     timeout -s KILL 4 mysql --no-defaults --socket=/run/mysqld/mysqld.sock --user=stateful_health --connect-timeout=3 --batch \
         --skip-column-names --execute="SELECT 'read_only', @@GLOBAL.read_only; SHOW GLOBAL STATUS LIKE \
 'Rpl_semi_sync_source_clients'; SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_wait_sessions'" 2>&1
 }
+# shellcheck disable=SC2329
 stop() {
     trap '' TERM
     signal=KILL

@@ -135,8 +135,8 @@ def _what(target: Target, _wish: Wish, found: Found) -> t.Optional[Refusal]:
 
 
 _IMPORT = (
-    "make another set by the playbook stateful.kube.mysql under another name, and bring the data there as a dump or as "
-    "a replica",
+    "make another set by the playbook stateful.kube.mysql under another name, and bring the data there "
+    "(stateful.kube.mysql_import)",
 )
 
 
