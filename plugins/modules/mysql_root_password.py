@@ -136,7 +136,8 @@ SPECIFICATION = {
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    wish = Wish(task.params["rotation"] or "", task.params["new_password"] or None)
+    password = (task.params["new_password"] or "").rstrip("\n")
+    wish = Wish(task.params["rotation"] or "", password or None)
     with connect(task.params, task.warn) as cluster:
         target = Target.of(task.params, cluster.namespace)
         with Observer(cluster, target) as observer:

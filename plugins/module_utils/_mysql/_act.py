@@ -183,6 +183,14 @@ def _waits(observer: Observer, step: Step, seen: Snapshot) -> None:
     _write(observer, dataclasses.replace(t.cast(Record, seen.record), waits=step.data["by"]))
 
 
+def _unwait(observer: Observer, step: Step, seen: Snapshot) -> None:
+    record = t.cast(Record, seen.record)
+    if record.waits:
+        _write(observer, dataclasses.replace(record, waits=""))
+    link = _link(observer, step.data["ordinal"])
+    link.flavour.let_wait(link.client, False)
+
+
 def _copy(observer: Observer, step: Step, seen: Snapshot) -> None:
     """First the record, then the pod: the next pod is told so when it starts."""
     record = t.cast(Record, seen.record)
@@ -282,6 +290,7 @@ _ACTS: t.Mapping[str, t.Callable[[Observer, Step, Snapshot], None]] = {
     steps.HALT: _halt,
     steps.DETACH: _detach,
     steps.WAITS: _waits,
+    steps.UNWAIT: _unwait,
     steps.COPY: _copy,
     steps.FORGET_COPY: _forget_copy,
     steps.HAND_OVER: _hand_over,

@@ -19,7 +19,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired impo
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import halt, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Kind, Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import APPLY, DISMISS, RECORD
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import as_it_is
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import as_it_is, not_asked
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
@@ -59,6 +59,8 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
             view.evidence() if seen.record else (),
             ("run the playbook stateful.kube.mysql first",),
         )
+    if not seen.stateful_set.asks:
+        return not_asked(view)
     if seen.record.importing or (wish.away_from and seen.record.primary != wish.away_from):
         return plan(target, view.desired, seen)
     if view.primary_answer.serves and not view.promoted:

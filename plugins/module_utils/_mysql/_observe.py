@@ -142,7 +142,7 @@ class Observer:
             pods = pods_by_ordinal(target.name, listed)
             claims = claims_by_ordinal(target.name, stateful_set, found_claims.result())
             return Snapshot(
-                stateful_set=_stateful_set(stateful_set) if stateful_set else None,
+                stateful_set=_stateful_set(stateful_set, self.target.record) if stateful_set else None,
                 record=_record.parse(found_record.result(), target),
                 pods={ordinal: Pod(**pod_fields(pod)) for ordinal, pod in pods.items()},
                 claims={o: tuple(sorted(claim["metadata"]["name"] for claim in each)) for o, each in claims.items()},
@@ -163,7 +163,7 @@ class Observer:
         username = _text(secret, "username", namespace, name, option) if given else "root"
         password = _text(secret, "password", namespace, name, option)
         try:
-            return Credentials(username, password, others(secret))
+            return Credentials(username, password, tuple(other.rstrip("\n") for other in others(secret)))
         except ValueError as exc:
             raise Failure(
                 f"{option}: {NEXT} and {PREVIOUS} in Secret {namespace}/{name} must be text in UTF-8. Correct it."
@@ -231,7 +231,7 @@ def _text(secret: t.Optional[Object], key: str, namespace: str, name: str, optio
         ) from exc
 
 
-def _stateful_set(obj: Object) -> StatefulSet:
+def _stateful_set(obj: Object, record: str) -> StatefulSet:
     metadata, spec = obj["metadata"], obj["spec"]
     return StatefulSet(
         uid=metadata.get("uid", ""),
@@ -241,6 +241,10 @@ def _stateful_set(obj: Object) -> StatefulSet:
         recorded=_record.noted(obj),
         revision=(obj.get("status") or {}).get("updateRevision", ""),
         settled=settled(obj),
+        asks=any(
+            (volume.get("configMap") or {}).get("name") == record
+            for volume in spec["template"]["spec"].get("volumes") or ()
+        ),
         owed=handed_back(obj, holding=False) is not None,
     )
 

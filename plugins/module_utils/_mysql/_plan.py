@@ -35,6 +35,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import
     RECORD,
     ROUTE,
     SCALE,
+    UNWAIT,
     WAITS,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
@@ -153,6 +154,17 @@ class _Planner:
         return max(told, default=None)
 
     def _first(self) -> list[Step]:
+        """Nobody has been primary: somebody who replicates already does so because others have made this set."""
+        known = [self.target.pod(ordinal) for ordinal in self.seen.servers if self.seen.answers[ordinal].source]
+        if known:
+            raise _Refused(
+                Refusal(
+                    f"Nobody has recorded who is primary of {self.target.name}, and {', '.join(known)} replicates "
+                    "already. Nothing was changed.",
+                    self.view.evidence() if self.seen.record else (),
+                    ("where somebody else has made it: run the playbook stateful.kube.mysql_adopt to its end",),
+                )
+            )
         first = self.target.pod(0)
         steps = [self._record(0, first, f"record that {first} makes the first data")]
         steps += [
@@ -229,6 +241,7 @@ class _Planner:
         if self.view.record.waits and self.view.promoted and not self.view.primary_answer.waits:
             sentence = f"record that commits of {name} do not wait for a replica"
             steps.append(Step(WAITS, self.target.record, sentence, data={"by": ""}))
+        steps += self._unwait()
         if self.seen.routed != name:
             steps += self._route(name)
         steps += self._labels()
@@ -382,6 +395,16 @@ class _Planner:
         sentence = f"record that {name} is primary, which has got more meanwhile than {record.primary}"
         return [Step(RECORD, self.target.record, sentence, data=data)]
 
+    def _unwait(self) -> list[Step]:
+        """Where semi-synchronous replication is switched off the primary's pod is the last that hears of it."""
+        replicas = [self.seen.answer(ordinal) for ordinal in self.view.replicas]
+        waits = self.view.promoted and self.view.primary_answer.waits
+        if not waits or not replicas or any(not each.serves or each.semi_sync for each in replicas):
+            return []
+        name = self.view.record.primary
+        sentence = f"let commits of {name} wait for no replica: none of them tells that it has something any more"
+        return [Step(UNWAIT, name, sentence, data={"ordinal": self.view.primary})]
+
     def _labels(self) -> list[Step]:
         """Replicas are found by a label that every pod begins with, so the primary has to lose it."""
         wanted = {
@@ -407,6 +430,10 @@ class _Planner:
         if asked and asked == self.view.pod(ordinal).uid:
             return [self._copy(ordinal)]
         if not answer.serves or ordinal == self.view.going:
+            return []
+        leaves = self.desired.scale and ordinal >= self.desired.members > self.view.primary
+        if leaves and self.view.attached(ordinal) and not self.view.receives(ordinal):
+            # It was told to receive nothing more.
             return []
         if asked:
             return [Step(FORGET_COPY, name, f"record that {name} has its copy", data={"pod": name})]
@@ -439,7 +466,11 @@ class _Planner:
         steps: list[Step] = []
         if self.view.primary in leaving:
             steps += self.rolling.hand_over(list(self.desired.ordinals))
-        steps += self._kept(leaving)
+        kept = self._kept(leaving)
+        if not steps and not kept:
+            # What one of them acknowledges from now on would be on it alone, so they are compared once more after it.
+            steps += halt(self.view, [o for o in leaving if self.seen.answer(o).serves and self.view.receives(o)])
+        steps += kept
         names = ", ".join(self.target.pod(ordinal) for ordinal in leaving)
         steps.append(
             Step(

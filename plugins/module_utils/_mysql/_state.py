@@ -135,6 +135,8 @@ class StatefulSet:
     revision: str = ""
     #: whether its controller has seen its newest version
     settled: bool = True
+    #: whether servers of its template ask the record before they take writes; those that others have made do not
+    asks: bool = True
     #: whether this operation still manages the number of replicas, which somebody else has declared
     owed: bool = False
 

@@ -35,6 +35,17 @@ def as_it_is(seen: Snapshot, lag_limit: float) -> Desired:
     return Desired(max(1, replicas), lag_limit=lag_limit, replace_pods=False, scale=False)
 
 
+def not_asked(view: View) -> Refusal:
+    """As after an adoption: a pod that is made anew from such a template may take writes, whoever is primary."""
+    name = view.target.name
+    return Refusal(
+        f"The template of StatefulSet {name} is not that of the role yet: a pod that starts by it would not ask who is "
+        "primary. Nothing was changed.",
+        view.evidence(),
+        ("run the playbook stateful.kube.mysql first, which replaces the pods, the primary last",),
+    )
+
+
 def plan_switchover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, Refusal]:
     if seen.stateful_set is None:
         return Refusal(
@@ -48,6 +59,8 @@ def plan_switchover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan,
             view.evidence() if seen.record else (),
             ("run the playbook stateful.kube.mysql first",),
         )
+    if not seen.stateful_set.asks:
+        return not_asked(view)
     primary = seen.record.primary
     done = primary == wish.to if wish.to else bool(wish.away_from) and primary != wish.away_from
     if not done and len(view.desired.ordinals) < 2:
@@ -63,6 +76,13 @@ def plan_switchover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan,
             f"to: {wish.to} is no member of {target.name}. Nothing was changed.",
             (f"its members are {names}",),
             ("name one of these", "leave to out for the best one"),
+        )
+    if not done and view.promoted and seen.record.cut_off and view.pending:
+        return Refusal(
+            f"{seen.record.dismissed}, which was primary before and was cut off, is not seen gone yet, and who takes "
+            "over now could not be kept from it. Nothing was changed.",
+            view.evidence(),
+            (f"wait until the pod of {seen.record.dismissed} is gone", "see to its node, and run again"),
         )
     if not done and view.promoted:
         steps = Rolling(view).hand_over([o for o in view.desired.ordinals if o != view.primary], to)

@@ -63,6 +63,14 @@ if [ -s /run/record/importing ]; then
         set -- "$@" "--replicate-wild-ignore-table=$schema.%"
     done
 fi
+# A primary that was cut off acknowledges nothing for as long as nobody replicates from it. Whoever starts with data of
+# before could do that, so it is told by the next run, or by the autopilot, from whom to replicate.
+if [ "$(cat /run/record/cut_off 2>/dev/null)" = true ] && [ "$primary" != "$POD_NAME" ]; then
+    case $server in
+    mariadbd) set -- "$@" --skip-slave-start ;;
+    *) set -- "$@" --skip-replica-start ;;
+    esac
+fi
 set -- "$server" --defaults-file=/etc/stateful/my.cnf --init-file="$statements" --server-id="$id" \
     --report-host="$POD_NAME.$SERVICE.$POD_NAMESPACE.svc.$CLUSTER_DOMAIN" "$@"
 if [ "$server" = mariadbd ] || ! grep -q '^rpl_semi_sync' /etc/stateful/my.cnf; then
@@ -85,8 +93,11 @@ stop() {
     signal=KILL
     said=$(asked | tr '\t\n' '= ')
     case $said in
-    # Who writes nothing, who has replicas and no commit that waits, and who does not take connections yet.
-    'read_only=1 '* | *'_clients='[1-9]*'_wait_sessions=0 ' | *'ERROR 2002 '*) signal=TERM ;;
+    # Who writes nothing, who has replicas and no commit that waits, and who does not take connections yet (no socket,
+    # or nobody who listens).
+    'read_only=1 '* | *'_clients='[1-9]*'_wait_sessions=0 ' | *'ERROR 2002 '*'(2)'* | *'ERROR 2002 '*'(111)'*)
+        signal=TERM
+        ;;
     *) echo "Commits may wait for a replica, so the server is killed: it must not acknowledge them. It said: $said" >&2 ;;
     esac
     kill -"$signal" "$child" 2>/dev/null || :

@@ -19,13 +19,20 @@ SCRIPT = pathlib.Path(__file__).parents[3] / "roles" / "mysql" / "files" / "star
 
 
 def started(
-    root: pathlib.Path, flavour: str, epoch: str = "4", primary: str = "shop-12", importing: str = "", **more: str
+    root: pathlib.Path,
+    flavour: str,
+    epoch: str = "4",
+    primary: str = "shop-12",
+    importing: str = "",
+    cut_off: str = "",
+    **more: str,
 ) -> tuple[list[str], list[str]]:
     (root / "record").mkdir()
     (root / "mysqld").mkdir()
     (root / "record" / "epoch").write_text(epoch)
     (root / "record" / "primary").write_text(primary)
     (root / "record" / "importing").write_text(importing)
+    (root / "record" / "cut_off").write_text(cut_off)
     for server in ("mysqld", "mariadbd"):
         (root / f"bin-{server}").mkdir()
         program = root / f"bin-{server}" / server
@@ -159,6 +166,7 @@ def told(read_only: int, clients: int, waiting: int) -> str:
         told(0, 2, 1),
         "ERROR 1040 (HY000): Too many connections\n",
         "ERROR 1045 (28000): Access denied for user 'stateful_health'@'localhost' (using password: NO)\n",
+        "ERROR 2002 (HY000): Can't connect to local MySQL server through socket '/run/mysqld/mysqld.sock' (11)\n",
         "",
         "hangs",
     ],
@@ -184,6 +192,18 @@ def test_every_other_server_stops_in_an_orderly_way(tmp_path: pathlib.Path, said
 def test_one_that_tells_nobody_is_not_asked(tmp_path: pathlib.Path, semi_sync: bool, flavour: str) -> None:
     """Commits that wait for nobody, and a MariaDB, which ends the connection of whoever waits."""
     assert stopped(tmp_path, told(0, 0, 3), semi_sync, flavour) == ("orderly\n", 0)
+
+
+@pytest.mark.parametrize(("flavour", "word"), [("mysql", "--skip-replica-start"), ("mariadb", "--skip-slave-start")])
+def test_nobody_goes_back_by_itself_to_a_primary_that_was_cut_off(
+    tmp_path: pathlib.Path, flavour: str, word: str
+) -> None:
+    for number, (primary, cut_off, told) in enumerate((("shop-1", "true", True), ("shop-1", "", False))):
+        (tmp_path / str(number)).mkdir()
+        command, _statements = started(tmp_path / str(number), flavour, primary=primary, cut_off=cut_off)
+        assert (word in command) is told
+    (tmp_path / "own").mkdir()
+    assert word not in started(tmp_path / "own", flavour, cut_off="true")[0]
 
 
 @pytest.mark.parametrize("flavour", ["mysql", "mariadb"])

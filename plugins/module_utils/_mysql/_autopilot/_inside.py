@@ -117,7 +117,7 @@ class Pilot(Said):
             self.once(failure.message)
             if isinstance(failure, Unreachable):
                 # Who sees no objects does not know whom to ask, and silence is no evidence then.
-                self.silence = Silence()
+                self.silence.begin_anew()
                 observer.forget_objects()
         if operation.found.held_back:
             self.once(f"{operation.title}: {operation.found.held_back}")
@@ -197,7 +197,7 @@ def main(environment: t.Mapping[str, str]) -> int:
                 _look_for_a_while(pilot, observer)
         except (Failure, OSError) as problem:
             pilot.once(str(problem))
-            pilot.silence = Silence()
+            pilot.silence.begin_anew()
             time.sleep(LOOK_EVERY)
 
 

@@ -43,6 +43,7 @@ class Piloting(Asking):
         self._wish = dataclasses.replace(
             self._wish,
             silence=self._silence.look(self._target, seen, now),
+            unheard=self._silence.unheard(now),
             cut_off=self._going_since is not None and now - self._going_since > GOES_WITHIN,
         )
         return seen

@@ -41,6 +41,8 @@ class Wish:
     #: seconds for which the primary has to give no answer, and those for which it has given none
     after: float = 30.0
     silence: float = 0.0
+    #: seconds since it was there for certain
+    unheard: float = float("inf")
     #: whether the pod of the old primary had its time to go
     cut_off: bool = False
     lag_limit: float = 10.0
@@ -110,7 +112,7 @@ def _held_back(view: View, wish: Wish) -> str:
         return f"{'; '.join(silent)}, and may have what nobody else has"
     for ordinal in view.replicas:
         answer, pod = view.seen.answer(ordinal), view.target.pod(ordinal)
-        if "mariadb" in answer.version.lower() and (answer.uptime or 0.0) < wish.silence + BEFORE:
+        if "mariadb" in answer.version.lower() and (answer.uptime or 0.0) < wish.unheard + BEFORE:
             return f"{pod} was started after that, and a MariaDB forgets then what it has received and not applied"
     if wish.silence < wish.after:
         return f"it has been away for {wish.silence:.0f} s, and that counts after {wish.after:.0f} s"

@@ -26,19 +26,41 @@ class Silence:
         self._since: t.Optional[float] = None
         self._last = 0.0
         self._of = ("", 0)
+        #: when the primary was there for certain; nothing that makes the count begin anew changes it
+        self._there: t.Optional[float] = None
         self._has: dict[int, t.Optional[History]] = {}
 
     def look(self, target: Target, seen: Snapshot, now: float) -> float:
         """Seconds of silence up to now."""
         of = (seen.record.primary, seen.record.epoch) if seen.record else ("", 0)
         has = {ordinal: answer.has for ordinal, answer in seen.answers.items() if answer.serves}
-        heard = of != self._of or self._heard(target, seen) or self._got_more(has)
+        more = self._got_more(has)
+        heard = of != self._of or self._heard(target, seen) or more
+        if of != self._of:
+            self._there = None
+        if more or self._answers(target, seen):
+            # It was there at some time after the look before.
+            self._there = max(self._last, now - GAP)
         if heard or now - self._last > GAP:
             self._since = None
         elif self._since is None:
             self._since = now
         self._of, self._last, self._has = of, now, has
         return 0.0 if self._since is None else now - self._since
+
+    def begin_anew(self) -> None:
+        """Whoever looked saw too little for a while."""
+        self._since = None
+        self._has = {}
+
+    def unheard(self, now: float) -> float:
+        """Seconds since the primary was there for certain; without end where this process never heard it."""
+        return float("inf") if self._there is None else now - self._there
+
+    def _answers(self, target: Target, seen: Snapshot) -> bool:
+        ordinal = target.ordinal(seen.record.primary) if seen.record else None
+        answer = seen.answers.get(ordinal) if ordinal is not None else None
+        return answer is not None and answer.kind is not Kind.UNREACHABLE
 
     def _heard(self, target: Target, seen: Snapshot) -> bool:
         ordinal = target.ordinal(seen.record.primary) if seen.record else None

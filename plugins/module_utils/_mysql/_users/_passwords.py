@@ -47,8 +47,9 @@ class ChangedSecret:
         if secret is None:
             return False
         try:
+            # Without a line break at the end, as everybody who logs in reads them.
             self.current, self.following, self.previous = (
-                decoded(secret, key) for key in (two.PASSWORD, two.NEXT, two.PREVIOUS)
+                (decoded(secret, key) or "").rstrip("\n") or None for key in (two.PASSWORD, two.NEXT, two.PREVIOUS)
             )
         except ValueError as exc:
             raise Failure(
@@ -64,6 +65,7 @@ class ChangedSecret:
         return True
 
     def write_next(self, password: str, rotation: str) -> None:
+        password = password.rstrip("\n")
         self._conceal((password,))
         merge(self._cluster, self._there, two.with_next(self._there, password, rotation))
 

@@ -29,7 +29,7 @@ from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.mysql.thr
     with_pod,
 )
 
-WISH = Wish(by="me", after=30.0, silence=31.0)
+WISH = Wish(by="me", after=30.0, silence=31.0, unheard=31.0)
 RECORD = Record(1, "shop-0", 3, resource_version="1", waits="me")
 WAITING = snapshot([primary(semi_sync=True, waits=True), replica(1), replica(2)], record=RECORD)
 LOST = snapshot([SILENT, replica(1), replica(2)], record=RECORD)
@@ -208,6 +208,18 @@ def test_who_looked_away_begins_anew() -> None:
     assert looks((100, WAITING), *looked) == 2.0
 
 
+def test_what_began_anew_does_not_make_the_loss_younger() -> None:
+    """A MariaDB that was started after the loss is known by that, also where nobody could look for a while."""
+    silence = Silence()
+    assert silence.unheard(50) == float("inf")
+    alone = answers(LOST, SILENT, SILENT, replica(2))
+    for now, each in ((100, WAITING), (101, WAITING), (102, LOST), (103, alone), (104, LOST)):
+        silence.look(TARGET, each, now)
+    silence.begin_anew()
+    assert silence.look(TARGET, LOST, 160) == 0.0
+    assert silence.unheard(160) == 60.0
+
+
 # Whether commits wait.
 
 
@@ -274,10 +286,10 @@ def test_why_nothing_is_done_is_said_once(capsys: pytest.CaptureFixture[str]) ->
 
 def test_an_api_server_that_is_away_is_no_silence_of_the_primary(capsys: pytest.CaptureFixture[str]) -> None:
     pilot = inside.Pilot(TARGET, WISH)
-    pilot.silence.look(TARGET, LOST, 1.0)
-    before = pilot.silence
+    for now, each in ((100.0, WAITING), (101.0, LOST), (105.0, LOST)):
+        pilot.silence.look(TARGET, each, now)
     pilot.turn(t.cast("t.Any", Observed(Unreachable("The API server gives no answer."))))
-    assert pilot.silence is not before
+    assert pilot.silence.look(TARGET, LOST, 106.0) == 0.0
     assert "The API server gives no answer." in capsys.readouterr().out
 
 

@@ -271,6 +271,39 @@ def test_members_leave_at_once_where_the_primary_stays() -> None:
     assert actions(plan_for(HEALTHY, Desired(1)))[-3:-1] == ["scale shop", "hand_back shop"]
 
 
+def test_who_leaves_acknowledges_nothing_more_first() -> None:
+    """What it alone acknowledged after the comparison would go with it."""
+    seen = recorded(HEALTHY, members=2)
+    assert actions(plan_for(seen, Desired(2)))[:2] == ["halt shop-2", "scale shop"]
+    told = dataclasses.replace(seen, answers={**seen.answers, 2: halted(2)})
+    assert first(plan_for(told, Desired(2))) == "scale shop"
+
+
+def test_commits_wait_for_nobody_once_no_replica_is_semi_synchronous() -> None:
+    """As when it is switched off: replicas have their new pods first, and the primary would wait for ever."""
+    waiting = {0: primary(semi_sync=True, waits=True), 1: replica(1), 2: replica(2)}
+    seen = dataclasses.replace(HEALTHY, answers=waiting)
+    assert first(plan_for(seen)) == "unwait shop-0"
+    one = dataclasses.replace(seen, answers={**waiting, 2: replica(2, semi_sync=True)})
+    assert "unwait shop-0" not in actions(plan_for(one))
+    away = dataclasses.replace(seen, answers={**waiting, 2: SILENT})
+    assert "unwait shop-0" not in actions(plan_for(away))
+
+
+def test_no_switchover_beside_one_that_was_cut_off_and_may_come_back() -> None:
+    seen = recorded(
+        dataclasses.replace(HEALTHY, answers={0: SILENT, 1: primary(1, epoch=2), 2: replica(2, of=1)}),
+        primary="shop-1",
+        epoch=2,
+        dismissed="shop-0",
+        dismissed_uid="uid-0",
+        cut_off=True,
+    )
+    assert "is not seen gone yet" in reason(plan_switchover(TARGET, Switchover(away_from="shop-1"), seen))
+    gone = with_pod(seen, 0, uid="another")
+    assert first(plan_switchover(TARGET, Switchover(away_from="shop-1"), gone)) == "hand_over shop-2"
+
+
 def test_pods_are_replaced_one_by_one_and_the_primary_last() -> None:
     seen = HEALTHY
     for ordinal in range(3):
@@ -515,3 +548,22 @@ def test_a_replica_that_was_halted_without_a_connection_is_attached_again() -> N
     assert MySQL().source({**row, "Last_IO_Errno": 13114}).error == "Error connecting to source"
     answers = {**HEALTHY.answers, 1: dataclasses.replace(replica(1), source=MySQL().source(row))}
     assert first(plan_for(dataclasses.replace(HEALTHY, answers=answers))) == "attach shop-1"
+
+
+def test_servers_that_replicate_already_get_no_first_primary() -> None:
+    """As those of an adoption that was not run to its end: whoever has no GTIDs would stop."""
+    seen = dataclasses.replace(
+        HEALTHY,
+        record=None,
+        stateful_set=dataclasses.replace(t.cast("t.Any", HEALTHY.stateful_set), recorded=None),
+        answers={0: primary(own=None), 1: replica(1), 2: replica(2)},
+    )
+    assert "Nobody has recorded who is primary of shop, and shop-1, shop-2 replicates" in reason(plan_for(seen))
+
+
+def test_no_other_primary_before_the_pods_ask_who_is() -> None:
+    seen = dataclasses.replace(
+        HEALTHY, stateful_set=dataclasses.replace(t.cast("t.Any", HEALTHY.stateful_set), asks=False)
+    )
+    for found in (plan_switchover(TARGET, Switchover(), seen), plan_failover(TARGET, Failover(), seen)):
+        assert "is not that of the role yet" in reason(found)
