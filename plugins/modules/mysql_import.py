@@ -39,7 +39,8 @@ options:
   state:
     description:
       - V(absent) gives up an import that is not cut over. What was loaded is dropped, and the application takes writes
-        again, without any database of users. What was cut over is left alone.
+        again, without any database of users. Databases that clients made before anything was loaded are kept. What was
+        cut over is left alone.
     type: str
     choices: [present, absent]
     default: present

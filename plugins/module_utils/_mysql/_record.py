@@ -8,6 +8,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import secrets
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
@@ -19,6 +22,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import
 Object = dict[str, t.Any]
 
 ANNOTATION = "stateful.kube/mysql-primary"
+# Annotations of the ConfigMap itself: writing the record leaves them as they are.
+#: a restore that has not come to its end
+RESTORING = "stateful.kube/mysql-restore"
+#: which life of the data this is, since the numbers of transactions began anew
+LIFE = "stateful.kube/life"
 
 
 def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
@@ -50,6 +58,7 @@ def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
         cut_off=data.get("cut_off") == "true",
         importing=str(data.get("importing", "")),
         imported=str(data.get("imported", "")),
+        restoring=str(restoring(found).get("backup", "")),
         resource_version=str(found["metadata"].get("resourceVersion", "")),
     )
 
@@ -72,7 +81,7 @@ def write(cluster: Cluster, target: Target, record: Record) -> None:
         "imported": record.imported,
     }
     metadata: Object = {"name": target.record, "namespace": target.namespace}
-    try:
+    with _as_seen(target):
         if record.resource_version:
             patch = {"metadata": {"resourceVersion": record.resource_version}, "data": data}
             cluster.merge("v1", "ConfigMap", target.record, target.namespace, patch)
@@ -85,6 +94,36 @@ def write(cluster: Cluster, target: Target, record: Record) -> None:
             cluster.create(
                 {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**metadata, "labels": labels}, "data": data}
             )
+
+
+def begin_life(cluster: Cluster, target: Target, record: Record) -> None:
+    """Before the numbers of transactions begin anew: what was backed up before is of other data. Raises NotYet."""
+    metadata = {"resourceVersion": record.resource_version, "annotations": {LIFE: secrets.token_hex(8)}}
+    with _as_seen(target):
+        cluster.merge("v1", "ConfigMap", target.record, target.namespace, {"metadata": metadata})
+
+
+def life(found: Object) -> str:
+    """Which life of the data this is: the ConfigMap is kept and removed with the data."""
+    metadata = found["metadata"]
+    uid, begun = str(metadata.get("uid", "")), (metadata.get("annotations") or {}).get(LIFE)
+    return f"{uid}.{begun}" if begun else uid
+
+
+def restoring(found: Object) -> dict[str, t.Any]:
+    """The note of a restore that has not come to its end; empty where there is none."""
+    noted = (found["metadata"].get("annotations") or {}).get(RESTORING)
+    with contextlib.suppress(ValueError):
+        mark = json.loads(noted or "{}")
+        if isinstance(mark, dict):
+            return mark
+    return {"backup": "something that cannot be read"}
+
+
+@contextlib.contextmanager
+def _as_seen(target: Target) -> t.Iterator[None]:
+    try:
+        yield
     except ApiError as error:
         if not (error.conflict or error.not_found):
             raise

@@ -120,6 +120,8 @@ class Record:
     importing: str = ""
     #: HOST:PORT of the one whose data was brought in last
     imported: str = ""
+    #: the backup whose restore has not come to its end, as the restore has noted; never written from here
+    restoring: str = ""
     resource_version: str = ""
 
 

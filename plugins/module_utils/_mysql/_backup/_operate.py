@@ -8,9 +8,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
 import time
 import typing as t
 
@@ -20,6 +18,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mysql import _record
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _accounts as accounts
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _programs as programs
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._census import Census
@@ -47,23 +46,15 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe impo
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
 
 #: on the ConfigMap that says who may write: a restore that has not come to its end
-RESTORING = "stateful.kube/mysql-restore"
+RESTORING = _record.RESTORING
 # How much smaller a dump becomes at least, as a rule: what lacks room for that need not begin.
 COMPRESSED = 10
 
 
 def life(cluster: Cluster, target: Target) -> tuple[str, dict[str, t.Any]]:
-    """Which life of the data this is, and the note of a restore that has not come to its end.
-
-    The ConfigMap that says who may write is kept and removed with the data.
-    """
+    """Which life of the data this is, and the note of a restore that has not come to its end."""
     found = cluster.get("v1", "ConfigMap", target.record, target.namespace) or {"metadata": {}}
-    noted = (found["metadata"].get("annotations") or {}).get(RESTORING)
-    with contextlib.suppress(ValueError):
-        mark = json.loads(noted or "{}")
-        if isinstance(mark, dict):
-            return str(found["metadata"].get("uid", "")), mark
-    return str(found["metadata"].get("uid", "")), {"backup": "something that cannot be read"}
+    return _record.life(found), _record.restoring(found)
 
 
 class Backup(Operation[Around]):

@@ -42,6 +42,8 @@ CATCH_UP = 30
 #: seconds between two looks at a source that is to take no writes
 LOOK_TWICE = 1.0
 DROP_WITHIN = 600.0
+#: seconds that a source may wait for what holds it from being read-only
+STOPPED_WITHIN = 5
 
 
 class Acts:
@@ -49,6 +51,8 @@ class Acts:
         self._observer = observer
         self._asker = asker
         self._wish = wish
+        #: whether this run has told the source to take no writes
+        self._stopped = False
 
     def act(self, step: Step, seen: Seen) -> None:
         """Raises NotYet where waiting may help, Failure where it will not."""
@@ -98,7 +102,7 @@ class Acts:
         if not self._wish.replicate:
             outside = self._at_rest(step, local)
         events = local.marker.events if local.marker else ""
-        self._empty(link, local)
+        self._empty(link, local, seen)
         client = link.client
         client.run("SET SESSION sql_log_bin = 0")
         try:
@@ -123,9 +127,13 @@ class Acts:
                 return
             time.sleep(0.2)
 
-    def _empty(self, link: Link, local: Local) -> None:
+    def _empty(self, link: Link, local: Local, seen: Seen) -> None:
         """Nothing of an earlier try is left: neither data, nor what the server believes to have of the source."""
         client, flavour = link.client, self._flavour(link, local)
+        try:
+            _record.begin_life(self._observer.cluster, self._observer.target, t.cast(Record, seen.target.record))
+        finally:
+            self._observer.forget_objects()
         if local.loader:
             with contextlib.suppress(SqlError):
                 client.run(f"KILL {local.loader}")
@@ -194,20 +202,26 @@ class Acts:
     def _make_read_only(self, step: Step, local: Local) -> str:
         """Gives back what the source said to that."""
         variable = "super_read_only" if flavour_name(local.version) == MYSQL else "read_only"
-        return self._asker.run(step.target, local.version, f"SET GLOBAL {variable} = ON;\n").stderr.strip()[-300:]
+        # Before anybody gives up waiting for it: what goes through later is taken back by nobody.
+        statements = f"SET SESSION lock_wait_timeout = {STOPPED_WITHIN};\nSET GLOBAL {variable} = ON;\n"
+        self._stopped = True
+        return self._asker.run(step.target, local.version, statements).stderr.strip()[-300:]
+
+    def _let_write(self, step: Step, local: Local) -> None:
+        with contextlib.suppress(Exception):
+            said = self._asker.run(step.target, local.version, "SET GLOBAL read_only = OFF;\n")
+            self._stopped = bool(said.rc) or "ERROR" in said.stderr
 
     def _cut_over(self, step: Step, seen: Seen) -> None:
         link, local = self._link(step), t.cast(Local, seen.local)
-        before = self._look(step, local)
         try:
             outside = self._at_rest(step, local)
             self._insist_on_all(step, link, local, outside)
             self._insist_on_rest(step, local, outside)
-        except (Failure, NotYet, NoAnswer, SqlError):
-            if self._wish.stop_writes and self._wish.replicate and not before.read_only:
+        except Exception:
+            if self._stopped and self._wish.replicate:
                 # Its clients go on, and so does the import.
-                with contextlib.suppress(Failure, NotYet):
-                    self._asker.run(step.target, local.version, "SET GLOBAL read_only = OFF;\n")
+                self._let_write(step, local)
             raise
         self._flavour(link, local).stop(link.client)
         # From here on the target is on its own, whoever goes on with what is left.
@@ -296,7 +310,7 @@ class Acts:
         events = local.marker.events if local.marker else ""
         if events in ("ON", "OFF"):
             link.client.run(f"SET GLOBAL event_scheduler = {events}")
-        self._empty(link, local)
+        self._empty(link, local, seen)
 
     def _forget(self, _step: Step, seen: Seen) -> None:
         self._write(seen, importing="")

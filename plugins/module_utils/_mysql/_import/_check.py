@@ -44,14 +44,21 @@ _RIGHTS: t.Mapping[str, tuple[str, ...]] = {
 
 def fresh(target: Target, seen: Seen, local: Local) -> t.Optional[Refusal]:
     """Whether the target has nothing that would be lost."""
-    found = seen.target.stateful_set
+    found, record = seen.target.stateful_set, seen.target.record
+    if record and record.restoring:
+        return Refusal(
+            f"A restore into {target.name} has not come to its end, and its note would outlive an import. Nothing was "
+            "changed.",
+            (f"the backup: {record.restoring}",),
+            ("run that restore to its end first, with the same options", "import into a new application"),
+        )
     if local.databases:
         return Refusal(
             f"{target.name} holds databases already, and an import replaces all that is there. Nothing was changed.",
             (f"its databases: {', '.join(local.databases)}",),
             ("import into a new application", "drop them, where nobody needs them"),
         )
-    if (found and found.replicas > 1) or (seen.target.record and seen.target.record.members > 1):
+    if (found and found.replicas > 1) or (record and record.members > 1):
         return Refusal(
             f"{target.name} has more than one server, and an import begins with one. Nothing was changed.",
             (f"StatefulSet {target.name} has {found.replicas if found else 0} replicas",),
@@ -66,6 +73,21 @@ def fresh(target: Target, seen: Seen, local: Local) -> t.Optional[Refusal]:
             ("delete these claims, where nobody needs what is in them",),
         )
     return None
+
+
+def strange(target: Target, wish: Wish, local: Local) -> t.Optional[Refusal]:
+    """Whether somebody has made databases after the import was recorded, and before the server took no writes."""
+    if not local.strange:
+        return None
+    return Refusal(
+        f"{target.name} holds databases that are not of the import: clients made them before anything was loaded, and "
+        "a load would drop them. Nothing was dropped.",
+        (f"its databases: {', '.join(local.strange)}", f"nothing of {wish.source} was loaded yet"),
+        (
+            "give the import up: state: absent keeps them, and lets clients write again",
+            "where nobody needs them: give the import up, drop them, and begin anew",
+        ),
+    )
 
 
 def source(target: Target, wish: Wish, local: Local, outside: Outside) -> t.Optional[Refusal]:

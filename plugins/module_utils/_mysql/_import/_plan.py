@@ -123,7 +123,11 @@ class _Planner:
 
     def _from(self, local: Local, outside: Outside) -> t.Union[Refusal, list[Step]]:
         if not self.record.importing:
-            return self._all(BEGIN)
+            # A marker of an earlier import would let its load take what clients write now for its own.
+            return [*((self._tidy(),) if local.marker else ()), *self._all(BEGIN)]
+        refusal = check.strange(self.target, self.wish, local)
+        if refusal:
+            return refusal
         if not self.answer.read_only or self.answer.own is not None:
             return self._all(FENCE)
         marker = local.marker
@@ -279,7 +283,8 @@ class _Planner:
         if not self.answer.serves or self.seen.local is None:
             why = self.answer.detail or self.view.pod(self.view.primary).obstacle or "no reason known"
             return Plan((self.view.wait(f"wait until {self.name} answers: {why}"), *steps))
-        dropped = not self.seen.local.databases and not self.seen.local.marker and self.answer.source is None
-        if dropped:
+        local = self.seen.local
+        dropped = not local.databases and not local.marker and self.answer.source is None
+        if dropped or local.strange:
             return Plan(tuple(steps[1:]))
         return Plan(tuple(steps))

@@ -17,7 +17,12 @@ import re
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import Credentials
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._import._state import SYSTEM, Outside, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._import._state import (
+    SYSTEM,
+    Outside,
+    Wish,
+    flavour_name,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import MARIADB
 
 SOCKET = "/run/mysqld/mysqld.sock"
@@ -34,14 +39,15 @@ _VARIABLES = (
     "log_bin",
     "binlog_format",
     "gtid_mode",
-    "gtid_executed",
-    "gtid_binlog_state",
-    "gtid_binlog_pos",
     "read_only",
     "binlog_expire_logs_seconds",
     "expire_logs_days",
     "lower_case_table_names",
 )
+# SHOW VARIABLES cuts these.
+_LONG = ("gtid_executed", "gtid_binlog_state", "gtid_binlog_pos")
+#: no name of a table
+_WHOLE = "."
 _OBJECTS = {
     "views": ("views", "table_schema"),
     "routines": ("routines", "routine_schema"),
@@ -64,13 +70,17 @@ ACCOUNTS = (
 
 # Some of them only one flavour or version knows: the client goes on behind those.
 _ASKED = {
-    "variables": "SHOW GLOBAL VARIABLES WHERE Variable_name IN (" + ", ".join(f"'{name}'" for name in _VARIABLES) + ")",
+    "variables": "SHOW GLOBAL VARIABLES WHERE Variable_name IN ("
+    + ", ".join(f"'{name}'" for name in _VARIABLES)
+    + ")"
+    + "".join(f";\nSELECT '{name}', @@GLOBAL.{name}" for name in _LONG),
     "grants": "SHOW GRANTS",
     "databases": DATABASES,
     "tables": TABLES,
     "objects": OBJECTS,
+    # The last row says that it did not fail.
     "engines": f"SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.tables WHERE table_type = "
-    f"'BASE TABLE' AND engine <> 'InnoDB' AND table_schema NOT IN ({_OWN}) ORDER BY 1",
+    f"'BASE TABLE' AND engine <> 'InnoDB' AND table_schema NOT IN ({_OWN}) UNION ALL SELECT '{_WHOLE}'",
     "definers": " UNION ".join(
         f"SELECT definer FROM information_schema.{table} WHERE {schema} NOT IN ({_OWN})"
         for table, schema in _OBJECTS.values()
@@ -197,9 +207,12 @@ def parse_look(out: str, err: str, username: str) -> Outside:
             sections[line[1:]] = []
         elif sections:
             sections[next(reversed(sections))].append(line.split("\t"))
-    if "end" not in sections or not sections.get("variables"):
-        lines = [line for line in err.splitlines() if line.strip() and "[Warning]" not in line]
+    lines = [line for line in err.splitlines() if line.strip() and "[Warning]" not in line]
+    if set(sections) != set(_ASKED) or not sections["variables"]:
         return Outside(silence=lines[0] if lines else "its answer breaks off")
+    lacks = _lacks(sections)
+    if lacks:
+        return Outside(silence=f"its answer lacks {', '.join(lacks)}: {' '.join(lines)[-600:] or 'no reason known'}")
     names = {name: tuple(row[0] for row in rows) for name, rows in sections.items()}
     log = next((row for row in sections["log"] if len(row) > 1), None)
     return Outside(
@@ -209,12 +222,27 @@ def parse_look(out: str, err: str, username: str) -> Outside:
         databases=names["databases"],
         tables=names["tables"],
         objects={row[0]: int(row[1]) for row in sections["objects"]},
-        other_engines=names["engines"],
+        other_engines=tuple(sorted(name for name in names["engines"] if name != _WHOLE)),
         definers=names["definers"],
         accounts=tuple(name for name in names["accounts"] if name.rpartition("@")[0] != username),
         encrypted=any(len(row) > 1 and row[1] for row in sections["encrypted"]),
         log=f"{log[0]}:{log[1]}" if log else "",
     )
+
+
+def _lacks(sections: t.Mapping[str, list[list[str]]]) -> list[str]:
+    """What is not to be taken for nothing where it is missing."""
+    variables = {row[0]: row[-1] for row in sections["variables"]}
+    if flavour_name(variables.get("version", "")) == MARIADB:
+        needed = ["gtid_binlog_state", "gtid_binlog_pos"]
+    else:
+        needed = ["gtid_executed"] if variables.get("gtid_mode", "").upper() == "ON" else []
+    lacks = [name for name in needed if name not in variables]
+    if {row[0] for row in sections["objects"]} != set(_OBJECTS):
+        lacks.append("the numbers of views, routines, triggers and events")
+    if [_WHOLE] not in sections["engines"]:
+        lacks.append("the tables that are not of InnoDB")
+    return lacks
 
 
 def rights(grants: t.Iterable[str]) -> frozenset[str]:

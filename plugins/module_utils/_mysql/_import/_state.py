@@ -98,6 +98,11 @@ class Local:
     #: the connection that loads; 0 where none does
     loader: int = 0
 
+    @property
+    def strange(self) -> tuple[str, ...]:
+        """Databases that no import has made: it writes its marker before the first, and drops it after the last."""
+        return self.databases if self.marker is None and not self.loader else ()
+
 
 @dataclasses.dataclass(frozen=True)
 class Outside:

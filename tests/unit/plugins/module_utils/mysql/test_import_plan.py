@@ -29,7 +29,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._import._stat
     Wish,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import plan
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._record import parse
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._record import RESTORING, parse
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Record, Snapshot, Source
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import Wish as Switchover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import plan_switchover
@@ -133,6 +133,24 @@ def test_a_load_of_another_source_is_none() -> None:
     assert planned(Seen(server(), other, OUTSIDE))[0] == "load"
 
 
+def test_what_clients_wrote_before_the_server_took_no_writes_is_never_dropped() -> None:
+    theirs = dataclasses.replace(LOCAL, databases=("mine",))
+    absent = dataclasses.replace(WISH, present=False)
+    for seen in (recorded(FRESH, importing=WISH.source), server()):
+        said = refused(Seen(seen, theirs, OUTSIDE))
+        assert "databases that are not of the import" in said
+        assert "its databases: mine" in said
+        assert "drop" not in planned(Seen(seen, theirs), absent)
+    # What a load has begun is another matter.
+    half = dataclasses.replace(theirs, marker=Marker("old:3306", loaded=False))
+    assert planned(Seen(server(), half), absent)[0] == "drop"
+
+
+def test_the_marker_of_an_earlier_import_is_removed_before_another_begins() -> None:
+    former = dataclasses.replace(LOCAL, marker=Marker("older:3306", loaded=True))
+    assert planned(Seen(recorded(FRESH, imported="older:3306"), former, OUTSIDE)) == ["tidy", *ALL]
+
+
 def test_who_does_not_answer_is_waited_for() -> None:
     gone = recorded(snapshot([SILENT]), importing=WISH.source)
     assert planned(Seen(gone))[0] == "wait"
@@ -146,6 +164,8 @@ def test_an_application_with_data_replicas_or_old_claims_is_left_alone() -> None
     assert "its databases: mine" in refused(Seen(FRESH, full, OUTSIDE))
     three = snapshot([primary(), replica(1), replica(2)])
     assert "has more than one server" in refused(Seen(three, LOCAL, OUTSIDE))
+    halfway = recorded(FRESH, restoring="shop-20261122T181141Z")
+    assert "the backup: shop-20261122T181141Z" in refused(Seen(halfway, LOCAL, OUTSIDE))
     claims = dataclasses.replace(FRESH, claims={0: ("data-shop-0",), 1: ("data-shop-1",)})
     assert "the claims: data-shop-1" in refused(Seen(claims, LOCAL, OUTSIDE))
 
@@ -321,26 +341,35 @@ def test_the_record_keeps_who_is_imported() -> None:
     data = {"epoch": "1", "primary": "shop-0", "members": "1", "importing": "old:3306", "imported": "older:3306"}
     record = parse({"metadata": {"resourceVersion": "1"}, "data": data}, TARGET)
     assert record
-    assert (record.importing, record.imported) == ("old:3306", "older:3306")
+    assert (record.importing, record.imported, record.restoring) == ("old:3306", "older:3306", "")
+    note = {"resourceVersion": "1", "annotations": {RESTORING: '{"backup": "shop-1"}'}}
+    record = parse({"metadata": note, "data": data}, TARGET)
+    assert record
+    assert record.restoring == "shop-1"
 
 
 # What is asked, and what is loaded
 
 
+SAID = (
+    "#variables\nversion\t8.4.5\ngtid_executed\ta:1-2,\\nb:3\n#grants\n"
+    "GRANT SELECT, REPLICATION SLAVE ON *.* TO `i`@`%` IDENTIFIED BY PASSWORD '*AB'\n"
+    "GRANT ALL PRIVILEGES ON `x`.* TO `i`@`%`\n"
+    "#databases\nshop\n#mysql50#odd\n#tables\n`shop`.`t`\n"
+    "#objects\nviews\t1\nroutines\t0\ntriggers\t0\nevents\t0\n#engines\nshop.z\nshop.log\n.\n#definers\n"
+    "#accounts\ni@%\napp@%\n#encrypted\nSsl_cipher\tAES\n#log\nbinlog.1\t157\t\t\n#end\n"
+)
+
+
 def test_an_answer_is_read() -> None:
-    said = (
-        "#variables\nversion\t8.4.5\ngtid_executed\ta:1-2,\\nb:3\n#grants\n"
-        "GRANT SELECT, REPLICATION SLAVE ON *.* TO `i`@`%` IDENTIFIED BY PASSWORD '*AB'\n"
-        "GRANT ALL PRIVILEGES ON `x`.* TO `i`@`%`\n"
-        "#databases\nshop\n#mysql50#odd\n#tables\n`shop`.`t`\n#objects\nviews\t1\n#engines\n#definers\n"
-        "#accounts\ni@%\napp@%\n#encrypted\nSsl_cipher\tAES\n#log\nbinlog.1\t157\t\t\n#end\n"
-    )
-    seen = scripts.parse_look(said, "", "i")
+    seen = scripts.parse_look(SAID, "ERROR 1193: gtid_binlog_state", "i")
     assert seen.answers
     assert seen.variables["gtid_executed"] == "a:1-2,b:3"
     assert seen.rights == {"SELECT", "REPLICATION SLAVE"}
     assert seen.databases == ("shop", "#mysql50#odd")
     assert seen.accounts == ("app@%",)
+    assert seen.objects == {"views": 1, "routines": 0, "triggers": 0, "events": 0}
+    assert seen.other_engines == ("shop.log", "shop.z")
     assert seen.encrypted
     assert (seen.gtids, seen.position) == (False, "binlog.1:157")
 
@@ -349,6 +378,31 @@ def test_no_answer_says_why() -> None:
     said = scripts.parse_look("", "mysql: [Warning] x\nERROR 2003: Can't connect\n", "i")
     assert said.silence == "ERROR 2003: Can't connect"
     assert scripts.parse_look("#variables\nversion\t8\n", "", "i").silence
+
+
+@pytest.mark.parametrize(
+    ("without", "instead", "lacks"),
+    [
+        ("views\t1\nroutines\t0\ntriggers\t0\nevents\t0\n", "", "views, routines"),
+        ("triggers\t0\n", "", "views, routines"),
+        ("shop.z\nshop.log\n.\n", "", "not of InnoDB"),
+        ("#engines\nshop.z\nshop.log\n.\n", "", "breaks off"),
+        ("#objects\n", "", "breaks off"),
+        ("gtid_executed\ta:1-2,\\nb:3\n", "gtid_mode\tON\n", "gtid_executed"),
+        ("8.4.5\n", "11.4.2-MariaDB\ngtid_binlog_pos\t\n", "gtid_binlog_state"),
+        ("8.4.5\n", "11.4.2-MariaDB\ngtid_binlog_state\t\n", "gtid_binlog_pos"),
+    ],
+)
+def test_what_failed_is_not_taken_for_nothing(without: str, instead: str, lacks: str) -> None:
+    assert without in SAID
+    assert lacks in scripts.parse_look(SAID.replace(without, instead), "", "i").silence
+
+
+def test_sets_of_transactions_are_asked_for_in_full() -> None:
+    shown = next(line for line in scripts.LOOK.splitlines() if line.startswith("SHOW GLOBAL VARIABLES"))
+    for name in ("gtid_executed", "gtid_binlog_state", "gtid_binlog_pos"):
+        assert name not in shown
+        assert f"\nSELECT '{name}', @@GLOBAL.{name};\n" in scripts.LOOK
 
 
 def test_secrets_come_by_standard_input_alone() -> None:
