@@ -237,7 +237,7 @@ def _lacks(sections: t.Mapping[str, list[list[str]]]) -> list[str]:
         needed = ["gtid_binlog_state", "gtid_binlog_pos"]
     else:
         needed = ["gtid_executed"] if variables.get("gtid_mode", "").upper() == "ON" else []
-    lacks = [name for name in needed if name not in variables]
+    lacks = [name for name in ("version", *needed) if name not in variables]
     if {row[0] for row in sections["objects"]} != set(_OBJECTS):
         lacks.append("the numbers of views, routines, triggers and events")
     if [_WHOLE] not in sections["engines"]:

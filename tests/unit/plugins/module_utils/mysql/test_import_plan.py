@@ -385,6 +385,7 @@ def test_no_answer_says_why() -> None:
     [
         ("views\t1\nroutines\t0\ntriggers\t0\nevents\t0\n", "", "views, routines"),
         ("triggers\t0\n", "", "views, routines"),
+        ("version\t8.4.5\n", "", "lacks version"),
         ("shop.z\nshop.log\n.\n", "", "not of InnoDB"),
         ("#engines\nshop.z\nshop.log\n.\n", "", "breaks off"),
         ("#objects\n", "", "breaks off"),
