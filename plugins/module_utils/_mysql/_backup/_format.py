@@ -178,8 +178,18 @@ def outdated(found: t.Iterable[Manifest], keep: int) -> list[Manifest]:
     kept = fulls(known)[-keep:] if keep else fulls(known)
     if not kept:
         return []
-    old = [one for one in known if one not in kept and one.until <= kept[0].started]
+    old = [one for one in known if one.kind == FULL and one not in kept and one.until <= kept[0].started]
+    needed_still = [one for base in kept for one in chain(base, known)]
+    theirs = [one for base in old for one in chain(base, known)]
+    for one in slices(known):
+        if covered(one, kept[0].flavour, kept[0].history(kept[0].end)) or (one in theirs and one not in needed_still):
+            old.append(one)
     return sorted(old, key=lambda one: (one.until, one.backup))
+
+
+def covered(one: Manifest, flavour: str, history: History) -> bool:
+    """Whether all that these binary logs lead to is in this history: whoever has that needs none of them."""
+    return one.flavour == flavour and history.contains(one.history(one.end))
 
 
 def continuing(found: t.Iterable[Manifest]) -> list[str]:

@@ -41,8 +41,10 @@ def new_logs(
             f"{title}: the last backup leads to {ends[0] or 'nothing'}, and the primary lacks some of that. A failover "
             "may have lost it, and its binary log does not continue that backup. Take a full backup (mode full)."
         )
+    # What is committed from now on may be in them, or in the next file.
+    until = server.now()
     server.ask("FLUSH NO_WRITE_TO_BINLOG BINARY LOGS")
-    until, every = server.now(), server.logs()
+    every = server.logs()
     if any(log.encrypted for log in every):
         raise Failure(
             f"{title}: the binary log is encrypted, and nobody could read its files without the keys of this server. "

@@ -19,11 +19,13 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._form
     FULL,
     Manifest,
     continuing,
+    covered,
     fulls,
     outdated,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB, MYSQL
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Answer, Kind, Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import as_it_is
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
@@ -107,7 +109,8 @@ def plan(target: Target, wish: Wish, around: Around) -> t.Union[Plan, Refusal]:
         steps.append(
             Step("verify", target.name, "verify it: restore it into a server of its own, dump that, and compare")
         )
-    steps += [Step("remove", one.backup, f"remove {one.backup} (up to {one.until})") for one in _outdated(wish, around)]
+    old = _outdated(target, wish, around)
+    steps += [Step("remove", one.backup, f"remove {one.backup} (up to {one.until})") for one in old]
     return Plan(tuple(steps), warnings)
 
 
@@ -178,14 +181,18 @@ def _dump(target: Target, wish: Wish, seen: Snapshot, ordinal: int) -> Step:
     return Step("dump", pod, sentence, data={"ordinal": ordinal})
 
 
-def _outdated(wish: Wish, around: Around) -> list[Manifest]:
+def _outdated(target: Target, wish: Wish, around: Around) -> list[Manifest]:
     if not wish.keep:
         return []
     if around.made or wish.kind == BINLOG:
         return outdated(around.own, wish.keep)
     if wish.keep == 1:
-        # All of them once there is a newer one, and their binary logs with them.
-        return sorted(around.own, key=lambda one: (one.until, one.backup))
+        ordinal, _why = choose(target, wish, around.seen)
+        answer = around.seen.answer(ordinal) if ordinal is not None else Answer(Kind.UNREACHABLE)
+        flavour, history = MARIADB if "mariadb" in answer.version.lower() else MYSQL, answer.executed
+        # All of them once there is a newer one, and their binary logs as far as it has what is in them.
+        old = [one for one in around.own if one.kind == FULL or (history and covered(one, flavour, history))]
+        return sorted(old, key=lambda one: (one.until, one.backup))
     return outdated(around.own, wish.keep - 1)
 
 

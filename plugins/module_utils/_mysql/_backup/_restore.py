@@ -44,10 +44,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._rest
     REPLAY,
     Around,
     Wish,
+    noted_of,
     plan,
     promoted,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import LONG, Server, quoted
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Server, quoted
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import NoAnswer, SqlError
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
@@ -101,6 +102,7 @@ class Restore(Conversation[Around]):
         #: what is done, and of which server
         self._done: tuple[str, ...] = ()
         self._of = ("", 0)
+        self._began = False
 
     def observe(self) -> Around:
         seen = self._observer.observe()
@@ -115,7 +117,7 @@ class Restore(Conversation[Around]):
             databases = self._server(primary).databases()
         except (NoAnswer, SqlError):
             return Around(seen, mark=mark, done=self._done)
-        return Around(seen, databases, mark, self._done)
+        return Around(seen, databases, mark, self._done, self._began, time.time())
 
     def plan(self, observed: Around) -> t.Union[Plan, Refusal]:
         return plan(self._observer.target, self._wish, observed)
@@ -140,6 +142,8 @@ class Restore(Conversation[Around]):
 
     def _act(self, step: Step, observed: Around, primary: int) -> None:
         server, pod = self._server(primary), self._observer.target.pod(primary)
+        if step.action != CLEAR:
+            self._note(server, observed, step.action, bool(observed.mark.get("scheduler")))
         if step.action == CLEAR:
             self._clear(server, observed)
         elif step.action == LOAD:
@@ -161,14 +165,14 @@ class Restore(Conversation[Around]):
     def _clear(self, server: Server, observed: Around) -> None:
         scheduler = str(server.ask("SELECT @@GLOBAL.event_scheduler AS s")[0]["s"]).upper() in ("ON", "1")
         events = scheduler or bool(observed.mark.get("scheduler"))
-        self._mark(observed, json.dumps({**self._wish.identity, "scheduler": events}, sort_keys=True))
+        self._note(server, observed, CLEAR, events)
         if scheduler:
             # An event that is restored may fall due, and would change what is yet to be compared or applied.
             server.ask("SET GLOBAL event_scheduler = OFF")
         self._end_former(server)
         for database in server.databases():
             self._alive.say(f"dropping {database}")
-            server.ask(f"DROP DATABASE IF EXISTS {quoted(database)}", seconds=LONG)
+            server.drop(database)
 
     def _end_former(self, server: Server) -> None:
         """What a run that was killed has left in the server may go on for as long as one statement takes."""
@@ -185,7 +189,12 @@ class Restore(Conversation[Around]):
         base = self._wish.base
         self._feed(pod, base, DUMP, functools.partial(programs.load, base.flavour, self._observer.credentials.username))
         for database, name in base.events:
-            server.ask(f"ALTER EVENT {quoted(database)}.{quoted(name)} ENABLE")
+            try:
+                server.ask(f"ALTER EVENT {quoted(database)}.{quoted(name)} ENABLE")
+            except SqlError as error:
+                # The list is younger than the dump: this one was made meanwhile.
+                if error.code != NO_SUCH_EVENT:
+                    raise
 
     def _replay(self, pod: str) -> None:
         wish, user = self._wish, self._observer.credentials.username
@@ -222,7 +231,7 @@ class Restore(Conversation[Around]):
                     raise Ended(f"{accounts.whose(statement)} failed (error {error.code})") from error
         if observed.mark.get("scheduler"):
             server.ask("SET GLOBAL event_scheduler = ON")
-        self._mark(observed, None)
+        self._mark(None)
 
     def _compare(self, server: Server) -> None:
         different = []
@@ -234,7 +243,13 @@ class Restore(Conversation[Around]):
         if different:
             raise Ended(f"{'; '.join(different[:5])}. Somebody else may write to it")
 
-    def _mark(self, observed: Around, text: t.Optional[str]) -> None:
+    def _note(self, server: Server, observed: Around, action: str, scheduler: bool) -> None:
+        """What the step begins with, so that a later run can tell whether anybody else has written since."""
+        noted = noted_of(self._wish, observed, action, server.executed(), time.time())
+        self._mark(json.dumps({**noted, "scheduler": scheduler}, sort_keys=True))
+        self._began = True
+
+    def _mark(self, text: t.Optional[str]) -> None:
         target = self._observer.target
         try:
             patch = {"metadata": {"annotations": {RESTORING: text}}}

@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import Manifest, series
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import LAG_LIMIT, refused
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB, parse
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import as_it_is
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
@@ -22,6 +23,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Pl
 
 #: what a restore comes through, in this order
 CLEAR, LOAD, REPLAY, FINISH = "clear", "load", "replay", "finish"
+# Seconds from the beginning of a step in which a run that was killed may be repeated without being asked.
+FRESH = 3600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +58,25 @@ class Around:
     mark: t.Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     #: what this run has done already
     done: tuple[str, ...] = ()
+    #: whether that note is this run's own
+    began: bool = False
+    #: the time, by this host's clock
+    now: float = 0.0
+
+
+def noted_of(wish: Wish, around: Around, action: str, executed: str, now: float) -> dict[str, t.Any]:
+    """What is noted before a step. What was there, and how far, tells later whether anybody else has written since."""
+    databases = around.databases or () if action == CLEAR else wish.base.databases if action == LOAD else None
+    record = around.seen.record
+    return {
+        **wish.identity,
+        "epoch": record.epoch if record else 0,
+        "imported": record.imported if record else "",
+        "step": action,
+        "at": int(now),
+        "executed": executed,
+        "databases": None if databases is None else list(databases),
+    }
 
 
 def plan(target: Target, wish: Wish, around: Around) -> t.Union[Plan, Refusal]:
@@ -119,23 +141,51 @@ def _refused(target: Target, wish: Wish, around: Around) -> t.Optional[Refusal]:
             "understand what a newer one wrote.",
             choices=(f"restore into an application of version {base.version} or newer",),
         )
-    mark = around.mark
-    if {key: mark.get(key) for key in wish.identity} == wish.identity:
-        return None
+    mark, foreign = around.mark, ""
+    other = bool(mark) and {key: mark.get(key) for key in wish.identity} != wish.identity
+    if mark and not other:
+        foreign = "" if around.began or not around.databases else _foreign(wish, around, primary)
+        if not foreign:
+            return None
     if (around.databases or mark) and not typed:
         evidence = [f"its databases are {', '.join(around.databases)}"] if around.databases else []
         if mark:
             evidence.append(f"a restore of {mark.get('backup')} into it has not come to its end")
+        if foreign:
+            evidence.append(foreign)
         return Refusal(
             f"{target.namespace}/{target.name} holds databases, and a restore replaces all of them.",
             evidence=tuple(evidence),
             choices=(
                 f"type its name again to lose what it holds: overwrite_data_of={target.name}",
                 "restore into an application of another name",
-                *(("run the restore that was begun to its end, with the same options",) if mark else ()),
+                *(("run the restore that was begun to its end, with the same options",) if other else ()),
             ),
         )
     return None
+
+
+def _foreign(wish: Wish, around: Around, primary: int) -> str:
+    """Why what is there may be more than what this restore, which was begun earlier, has made itself."""
+    mark, record = around.mark, around.seen.record
+    executed, then = around.seen.answer(primary).executed, None
+    with contextlib.suppress(ValueError):
+        then = parse(wish.base.flavour, str(mark.get("executed", "")))
+    if executed is None or then is None or record is None:
+        return "what it had when that broke off is not known"
+    if (mark.get("epoch"), mark.get("imported")) != (record.epoch, record.imported):
+        return "another server was made primary since, or data were imported"
+    if then.contains(executed):
+        return ""
+    more = [] if mark.get("databases") is None else sorted({*(around.databases or ())} - {*mark["databases"]})
+    if more:
+        return f"{', '.join(more)} came since, and is not of that restore"
+    # The comparison that comes last writes nothing. The other steps do, and nobody knows how far they came.
+    if mark.get("step") == FINISH and not wish.users:
+        return "something else has been written to it since"
+    if abs(around.now - float(mark.get("at") or 0)) > FRESH:
+        return "that broke off long ago, and something else may have been written to it since"
+    return ""
 
 
 def _product(maria: bool) -> str:

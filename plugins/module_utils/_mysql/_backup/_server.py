@@ -96,7 +96,12 @@ class Server:
 
     def history_at(self, log: str, until: int = 0) -> str:
         """All that was committed before this place in the binary log; by default, before its beginning."""
-        begun, place = "", 4
+        # A copy begins its binary log behind what it was copied with, and what is purged is before every file that is
+        # there. Asked first, because more may be purged meanwhile.
+        purged = ""
+        if self.flavour != MARIADB:
+            purged = str(self.ask("SELECT @@GLOBAL.gtid_purged AS purged")[0]["purged"])
+        begun, place = purged, 4
         gtids: list[str] = []
         while True:
             rows = self.ask(f"SHOW BINLOG EVENTS IN %s FROM {place} LIMIT {PAGE if until else 4}", log)
@@ -105,12 +110,33 @@ class Server:
                     return history(self.flavour, begun, gtids)
                 kind, said = str(row["Event_type"]), str(row["Info"])
                 if kind in ("Previous_gtids", "Gtid_list"):
-                    begun = said
+                    begun = f"{said},{purged}" if purged else said
                 elif kind.startswith("Gtid"):
                     gtids.append(said)
                 place = int(row["End_log_pos"])
             if not until or len(rows) < PAGE:
                 return history(self.flavour, begun, gtids if until else [])
+
+    def executed(self) -> str:
+        """All that it has, and may hand on."""
+        name = "gtid_binlog_state" if self.flavour == MARIADB else "gtid_executed"
+        return str(self.ask(f"SELECT @@GLOBAL.{name} AS executed")[0]["executed"]).replace("\n", "")
+
+    def drop(self, database: str) -> None:
+        """Tables of other databases may refer to its own."""
+        drop = f"DROP DATABASE IF EXISTS {quoted(database)}"
+        try:
+            self._without_references(drop)
+        except NoAnswer:
+            self._without_references(drop)
+
+    def _without_references(self, statement: str) -> None:
+        # In one session, which ends with the first of them that gets no answer.
+        self._client.run("SET SESSION foreign_key_checks = 0")
+        try:
+            self._client.run(statement, seconds=LONG)
+        finally:
+            self._client.run("SET SESSION foreign_key_checks = 1")
 
     def rows_of(self, table: Table) -> t.Optional[int]:
         name = f"{quoted(table.database)}.{quoted(table.name)}"

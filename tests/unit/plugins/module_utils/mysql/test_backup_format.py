@@ -135,6 +135,24 @@ def test_what_ended_while_the_kept_backup_was_read_is_kept() -> None:
     assert form.outdated([old, during, new], 1) == [old]
 
 
+@FLAVOURS
+def test_logs_that_go_further_than_the_kept_backup_are_kept_whatever_the_clocks_say(flavour: str) -> None:
+    old, new = full(3, 3, flavour=flavour), full(10, 30, flavour=flavour)
+    had, ahead = log(3, 9, 9, flavour=flavour), log(9, 20, 20, flavour=flavour)
+    assert ahead.until < new.started
+    assert form.outdated([old, had, ahead, new], 1) == [old, had]
+    late = dataclasses.replace(had, until=at(40))
+    assert form.outdated([old, late, new], 1) == [old, late]
+
+
+def test_logs_of_a_history_that_the_kept_backup_parted_from_go_with_theirs() -> None:
+    old, new = full(3, 3, flavour="mariadb"), full(10, 30, flavour="mariadb")
+    new = dataclasses.replace(new, end="0-100-8,0-101-10")
+    lost = log(3, 9, 9, flavour="mariadb")
+    assert form.outdated([old, lost, new], 1) == [old, lost]
+    assert form.outdated([lost, new], 1) == []
+
+
 def test_the_newest_backup_before_a_time_is_taken() -> None:
     first, second = full(3, 3), full(10, 10)
     assert form.base_for([second, first], "latest", "") is second

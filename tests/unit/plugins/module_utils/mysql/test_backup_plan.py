@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 import sys
+import types
 import typing as t
 
 import pytest
@@ -19,10 +21,17 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup impor
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _restore_plan as restoring
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import BINLOG, FULL, Manifest
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import Around, Wish, plan, wish_of
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore import Restore
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Log, Server, history
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import (
+    Client,
+    Credentials,
+    NoAnswer,
+    SqlError,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import GtidSet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from three_servers import HEALTHY, SILENT, TARGET, UUIDS, primary, replica, snapshot
@@ -81,6 +90,16 @@ def test_binary_logs_are_those_of_the_primary_and_need_a_full_backup() -> None:
     assert steps(planned(HEALTHY, wish, manifests=(older,))) == [("dump", "shop-0")]
     silent = snapshot([SILENT, replica(1), replica(2)])
     assert steps(planned(silent, wish, manifests=(older,))) == [("wait", "shop")]
+
+
+def test_a_new_full_backup_outdates_only_logs_of_what_its_server_has_already() -> None:
+    old = made(end=f"{UUIDS[0]}:1-2")
+    had = made(BINLOG, end=f"{UUIDS[0]}:1-5", minute=2)
+    ahead = made(BINLOG, start=had.end, end=f"{UUIDS[0]}:1-7", minute=3)
+    found = planned(HEALTHY, Wish("/b", keep=1), manifests=(old, had, ahead))
+    assert steps(found) == [("dump", "shop-2"), ("remove", "shop-1"), ("remove", "shop-2")]
+    waiting = planned(snapshot([SILENT, SILENT]), Wish("/b", keep=1), manifests=(old, had))
+    assert steps(waiting) == [("wait", "shop"), ("remove", "shop-1")]
 
 
 def test_where_nothing_is_new_there_is_nothing_to_do() -> None:
@@ -146,10 +165,12 @@ def restored(
     databases: t.Optional[tuple[str, ...]] = (),
     mark: t.Optional[dict[str, t.Any]] = None,
     done: tuple[str, ...] = (),
+    began: bool = False,
+    now: float = 1000.0,
     **wish: t.Any,
 ) -> t.Union[list[str], str]:
     wanted = restoring.Wish(**{"base": made(), **wish})
-    found = restoring.plan(TARGET, wanted, restoring.Around(seen, databases, mark or {}, done))
+    found = restoring.plan(TARGET, wanted, restoring.Around(seen, databases, mark or {}, done, began, now))
     return found.sentence() if isinstance(found, Refusal) else [step.action for step in found.steps]
 
 
@@ -171,10 +192,53 @@ def test_databases_are_lost_only_where_the_name_is_typed() -> None:
 
 
 def test_a_restore_that_was_killed_is_begun_anew_without_the_name_but_no_other() -> None:
-    mark = {**restoring.Wish(made()).identity, "scheduler": True}
+    mark = noted("load")
     assert restored(databases=("a",), mark=mark) == ["clear", "load", "finish"]
     assert "a restore of shop-1 into it has not come to its end" in restored(mark=mark, until="2026-11-22T10:02:00Z")
     assert "a restore of shop-1 into it" in restored(databases=(), mark=mark, base=made(minute=2))
+
+
+def noted(action: str, last: int = 5, **wish: t.Any) -> dict[str, t.Any]:
+    """What a restore of the database a notes before a step, when its primary has so many transactions."""
+    wanted = restoring.Wish(**{"base": made(databases=("a",)), **wish})
+    around = restoring.Around(HEALTHY, ("a",))
+    return {**restoring.noted_of(wanted, around, action, f"{UUIDS[0]}:1-{last}", 1000.0), "scheduler": True}
+
+
+LONG_AFTER = 1000.0 + 7 * 86400
+
+
+def test_what_was_written_after_a_restore_was_killed_is_lost_only_where_the_name_is_typed() -> None:
+    anew = ["clear", "load", "finish"]
+    for mark, now, databases, says in (
+        (noted("finish", 4), 1000.0, ("a",), "something else has been written to it since"),
+        (noted("load", 4), LONG_AFTER, ("a",), "that broke off long ago"),
+        (noted("clear", 4), LONG_AFTER, ("a",), "that broke off long ago"),
+        (noted("load", 4), 1000.0, ("a", "b"), "b came since, and is not of that restore"),
+        ({**noted("load"), "epoch": 0}, 1000.0, ("a",), "another server was made primary since"),
+        ({**noted("load"), "imported": "old:3306"}, 1000.0, ("a",), "or data were imported"),
+        ({**noted("load"), "executed": "?"}, 1000.0, ("a",), "is not known"),
+    ):
+        found = restored(databases=databases, mark=mark, now=now)
+        assert "holds databases" in found
+        assert says in found
+        assert "with the same options" not in found
+        assert restored(databases=databases, mark=mark, now=now, overwrite_data_of="shop") == anew
+        assert restored(databases=databases, mark=mark, now=now, began=True) == anew
+        assert restored(databases=(), mark=mark, now=now) == anew
+
+
+def test_a_restore_that_was_killed_and_after_which_nobody_wrote_needs_no_name_however_late() -> None:
+    anew = ["clear", "load", "finish"]
+    for action in ("clear", "load", "finish"):
+        assert restored(databases=("a",), mark=noted(action), now=LONG_AFTER) == anew
+    for mark in (noted("clear", 4), noted("load", 4)):
+        assert restored(databases=("a",), mark=mark, now=1060.0) == anew
+    users = noted("finish", 4, users=True)
+    assert restored(databases=("a",), mark=users, users=True) == anew
+    logs = (made(BINLOG, minute=2),)
+    replaying = noted("replay", 4, slices=logs)
+    assert restored(databases=("a", "b"), mark=replaying, slices=logs) == ["clear", "load", "replay", "finish"]
 
 
 def test_what_the_server_may_not_understand_is_refused() -> None:
@@ -200,12 +264,14 @@ class Binlog:
     def __init__(self, *files: tuple[str, int], encrypted: bool = False) -> None:
         self.files = list(files)
         self.encrypted = encrypted
+        self.time = "2026-11-22T11:00:00Z"
 
     def ask(self, statement: str) -> None:
         assert statement == "FLUSH NO_WRITE_TO_BINLOG BINARY LOGS"
+        self.time = "2026-11-22T11:00:01Z"
 
     def now(self) -> str:
-        return "2026-11-22T11:00:00Z"
+        return self.time
 
     def logs(self) -> list[Log]:
         return [Log(name, 9, self.encrypted) for name, _last in self.files]
@@ -228,8 +294,136 @@ def test_as_few_files_are_copied_as_continue_the_last_backup() -> None:
     found, said = new_logs(Binlog(*FILES), [made(end=f"{UUIDS[0]}:1-7")])
     assert [log.name for log in found.copied] == ["b.2", "b.3"]
     assert (found.start, found.end) == (f"{UUIDS[0]}:1-5", f"{UUIDS[0]}:1-20")
+    # What was committed behind it may be in the next file.
     assert found.until == "2026-11-22T11:00:00Z"
     assert not said
+
+
+class Session:
+    """A connection to a server: what it was asked, and answers by the beginning of the statement."""
+
+    def __init__(self, answers: t.Mapping[str, list[dict[str, t.Any]]], breaks: int = 0) -> None:
+        self.answers = answers
+        self.breaks = breaks
+        self.asked: list[str] = []
+
+    def rows(self, statement: str, *_values: t.Any, seconds: float = 5.0) -> list[dict[str, t.Any]]:
+        assert seconds
+        self.asked.append(statement)
+        if self.breaks and statement.startswith("DROP"):
+            self.breaks -= 1
+            raise NoAnswer("gone")
+        return next((rows for begin, rows in self.answers.items() if statement.startswith(begin)), [])
+
+    def run(self, *statements: str, seconds: float = 5.0) -> None:
+        for statement in statements:
+            self.rows(statement, seconds=seconds)
+
+
+def server_of(session: Session, flavour: str = "mysql") -> Server:
+    return Server(t.cast(Client, session), flavour)
+
+
+def event(kind: str, info: str, end: int) -> dict[str, t.Any]:
+    return {"Event_type": kind, "Info": info, "Pos": end - 100, "End_log_pos": end}
+
+
+def test_what_a_server_was_cloned_with_is_in_its_histories() -> None:
+    events = [
+        event("Format_desc", "Server ver: 9.7.0", 104),
+        event("Previous_gtids", f"{UUIDS[0]}:501-600", 204),
+        event("Gtid", f"SET @@SESSION.GTID_NEXT= '{UUIDS[0]}:601'", 304),
+        event("Gtid", f"SET @@SESSION.GTID_NEXT= '{UUIDS[0]}:602'", 404),
+    ]
+    purged = [{"purged": f"{UUIDS[0]}:1-500,\n{UUIDS[1]}:1-2"}]
+    server = server_of(Session({"SELECT @@GLOBAL.gtid_purged": purged, "SHOW BINLOG EVENTS": events}))
+    assert server.history_at("b.1") == f"{UUIDS[0]}:1-600,{UUIDS[1]}:1-2"
+    assert server.history_at("b.1", 304) == f"{UUIDS[0]}:1-601,{UUIDS[1]}:1-2"
+    listed = [event("Gtid_list", "[0-100-5]", 204)]
+    maria = Session({"SHOW BINLOG EVENTS": listed})
+    assert server_of(maria, "mariadb").history_at("b.1") == "0-100-5"
+    assert not any("purged" in statement for statement in maria.asked)
+
+
+def test_databases_whose_tables_refer_to_each_other_are_dropped() -> None:
+    off, on = (f"SET SESSION foreign_key_checks = {value}" for value in (0, 1))
+    drop = "DROP DATABASE IF EXISTS `a`"
+    session = Session({})
+    server_of(session).drop("a")
+    assert session.asked == [off, drop, on]
+    session = Session({}, breaks=1)
+    server_of(session).drop("a")
+    assert session.asked == [off, drop, on] * 2
+    with pytest.raises(NoAnswer):
+        server_of(Session({}, breaks=2)).drop("a")
+
+
+class Restoring:
+    """A restore without a cluster: what it writes goes nowhere but into a session."""
+
+    def __init__(self, base: Manifest, session: Session) -> None:
+        self.run = Restore.__new__(Restore)
+        self.run._wish = restoring.Wish(base)
+        self.run._observer = t.cast("t.Any", self)
+        self.run._feed = lambda *_all: None  # type: ignore[method-assign]
+        self.run._alive = t.cast("t.Any", types.SimpleNamespace(say=str))
+        self.run._done = ()
+        self.run._began = False
+        self.links = {0: types.SimpleNamespace(client=session)}
+        self.cluster = self
+        self.noted: list[t.Any] = []
+
+    credentials = Credentials("root", "")
+    target = TARGET
+
+    def merge(self, _version: str, _kind: str, _name: str, _namespace: str, patch: dict[str, t.Any]) -> None:
+        note = patch["metadata"]["annotations"]["stateful.kube/mysql-restore"]
+        self.noted.append(note and json.loads(note))
+
+    def forget_objects(self) -> None:
+        """Nothing is remembered."""
+
+    def act(self, action: str) -> None:
+        around = restoring.Around(HEALTHY, ("a",), {"scheduler": True})
+        self.run._act(Step(action, "shop", ""), around, 0)
+
+
+class Refusing(Session):
+    def __init__(self, code: int) -> None:
+        super().__init__({"SELECT @@GLOBAL.gtid_executed": [{"executed": ""}]})
+        self.code = code
+
+    def rows(self, statement: str, *_values: t.Any, seconds: float = 5.0) -> list[dict[str, t.Any]]:
+        super().rows(statement, seconds=seconds)
+        if "`late`" in statement:
+            raise SqlError(self.code, "no")
+        return self.answers.get(statement.partition(" AS ")[0], [])
+
+
+def test_an_event_that_was_made_during_the_dump_keeps_no_restore() -> None:
+    base = made(events=(("a", "late"), ("a", "sold")))
+    session = Refusing(1539)
+    Restoring(base, session).act("load")
+    assert session.asked[1:] == ["ALTER EVENT `a`.`late` ENABLE", "ALTER EVENT `a`.`sold` ENABLE"]
+    with pytest.raises(SqlError):
+        Restoring(base, Refusing(1044)).act("load")
+
+
+def test_before_each_step_of_a_restore_it_is_noted_how_far_the_server_had_come() -> None:
+    executed = f"{UUIDS[0]}:1-5"
+    for action, databases in (("clear", ["a"]), ("load", ["a"]), ("replay", None), ("finish", None)):
+        answers = {
+            "SELECT @@GLOBAL.gtid_executed": [{"executed": executed}],
+            "SELECT @@GLOBAL.event_scheduler": [{"s": "OFF"}],
+            "SELECT IS_USED_LOCK": [{"id": None}],
+        }
+        run = Restoring(made(databases=("a",)), Session(answers))
+        run.act(action)
+        note = run.noted[0]
+        assert (note["step"], note["executed"], note["databases"]) == (action, executed, databases)
+        assert (note["epoch"], note["imported"], note["scheduler"]) == (1, "", True)
+        assert run.noted[1:] == ([None] if action == "finish" else [])
+        assert run.run._began
 
 
 def test_a_gap_is_told_and_what_can_be_continued_is() -> None:
