@@ -356,6 +356,16 @@ def test_databases_whose_tables_refer_to_each_other_are_dropped() -> None:
     assert session.asked == [off, drop, on] * 2
     with pytest.raises(NoAnswer):
         server_of(Session({}, breaks=2)).drop("a")
+    session = Session(
+        {
+            "SELECT @@GLOBAL.gtid_executed": [{"executed": ""}],
+            "SELECT @@GLOBAL.event_scheduler": [{"s": "OFF"}],
+            "SELECT IS_USED_LOCK": [{"id": None}],
+            "SHOW DATABASES": [{"Database": "a"}, {"Database": "mysql"}],
+        }
+    )
+    Restoring(made(), session).act("clear")
+    assert session.asked[-3:] == [off, drop, on]
 
 
 class Restoring:
