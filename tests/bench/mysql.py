@@ -210,6 +210,8 @@ class Servers:
             "mysql_storage_size": size,
             "mysql_access_modes": ["ReadWriteOnce"],
             "mysql_resources": SMALL,
+            # Namespaces wait for half of it.
+            "mysql_termination_grace_period": 30,
             "mysql_wait_timeout": PATIENCE,
         }
         path = self.folder / f"mysql-{flavour.key}-{members}.yml"
