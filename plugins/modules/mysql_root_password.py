@@ -117,10 +117,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._arguments import target_arguments
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._users._passwords import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._users._root import RootPassword
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Task, carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._task import run_as_module
-from ansible_collections.stateful.kube.plugins.module_utils._workload._password_plan import Wish
 
 SPECIFICATION = {
     "argument_spec": {
@@ -136,8 +136,7 @@ SPECIFICATION = {
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    password = (task.params["new_password"] or "").rstrip("\n")
-    wish = Wish(task.params["rotation"] or "", password or None)
+    wish = wish_of(task.params)
     with connect(task.params, task.warn) as cluster:
         target = Target.of(task.params, cluster.namespace)
         with Observer(cluster, target) as observer:

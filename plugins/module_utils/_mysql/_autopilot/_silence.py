@@ -34,14 +34,14 @@ class Silence:
         """Seconds of silence up to now."""
         of = (seen.record.primary, seen.record.epoch) if seen.record else ("", 0)
         has = {ordinal: answer.has for ordinal, answer in seen.answers.items() if answer.serves}
-        more = self._got_more(has)
-        heard = of != self._of or self._heard(target, seen) or more
-        if of != self._of:
+        another = of != self._of
+        there = self._answers(target, seen) or self._got_more(has)
+        if another:
             self._there = None
-        if more or self._answers(target, seen):
-            # It was there at some time after the look before.
+        if there:
+            # At some time after the look before.
             self._there = max(self._last, now - GAP)
-        if heard or now - self._last > GAP:
+        if another or there or self._sees_too_little(target, seen) or now - self._last > GAP:
             self._since = None
         elif self._since is None:
             self._since = now
@@ -62,12 +62,11 @@ class Silence:
         answer = seen.answers.get(ordinal) if ordinal is not None else None
         return answer is not None and answer.kind is not Kind.UNREACHABLE
 
-    def _heard(self, target: Target, seen: Snapshot) -> bool:
-        ordinal = target.ordinal(seen.record.primary) if seen.record else None
-        if ordinal is None or seen.stateful_set is None:
+    def _sees_too_little(self, target: Target, seen: Snapshot) -> bool:
+        if seen.record is None or target.ordinal(seen.record.primary) is None or seen.stateful_set is None:
             return True
-        answering = [o for o, answer in seen.answers.items() if answer.kind is not Kind.UNREACHABLE]
-        return ordinal in answering or 2 * len(answering) <= seen.stateful_set.replicas
+        answering = [answer for answer in seen.answers.values() if answer.kind is not Kind.UNREACHABLE]
+        return 2 * len(answering) <= seen.stateful_set.replicas
 
     def _got_more(self, has: t.Mapping[int, t.Optional[History]]) -> bool:
         """What is applied was received before, so only somebody else can have sent more."""

@@ -16,6 +16,12 @@ from ansible_collections.stateful.kube.plugins.module_utils._failure import Fail
 from ansible_collections.stateful.kube.plugins.module_utils._manifests._generated import random_text
 from ansible_collections.stateful.kube.plugins.module_utils._workload import _two_passwords as two
 from ansible_collections.stateful.kube.plugins.module_utils._workload._made_secrets import PASSWORD_LENGTH
+from ansible_collections.stateful.kube.plugins.module_utils._workload._password_plan import Wish
+
+
+def wish_of(params: t.Mapping[str, t.Any]) -> Wish:
+    """The options of a change. A line break at the end is no part of a password, as nobody who logs in reads it."""
+    return Wish(params["rotation"] or "", (params["new_password"] or "").rstrip("\n") or None)
 
 
 def made_password() -> str:
@@ -65,7 +71,6 @@ class ChangedSecret:
         return True
 
     def write_next(self, password: str, rotation: str) -> None:
-        password = password.rstrip("\n")
         self._conceal((password,))
         merge(self._cluster, self._there, two.with_next(self._there, password, rotation))
 
