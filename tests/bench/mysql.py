@@ -55,7 +55,7 @@ MYSQL = Flavour(
     "mysql",
     "mysqldump",
     "mysqld --no-defaults --initialize-insecure --datadir=/data/d",
-    "mysqld --no-defaults --mysqlx=OFF",
+    "mysqld --no-defaults --mysqlx=OFF --secure-file-priv=NULL",
 )
 MARIADB = Flavour(
     "mariadb",
@@ -163,10 +163,12 @@ class Servers:
         return f"{self._login()} | {self._in_source(flavour, dump)} | {_in_hand(load)}"
 
     def _backup(self, flavour: Flavour) -> str:
-        where = f"--socket={SOCKET} --datadir=/var/lib/mysql/data"
-        backup = f"{flavour.backup} --defaults-extra-file=/dev/stdin --backup --stream=mbstream {where} 2>/dev/null"
-        copied = f"{self._login()} | {self._in_source(flavour, backup)} | {_in_hand('mbstream -x -C /data/d')}"
-        prepare = _in_hand(f"{flavour.backup} --no-defaults --prepare --target-dir=/data/d 2>/dev/null")
+        # An account that needs no password: mariadb-backup reads its files of options more than once.
+        where = f"--socket={SOCKET} --user=stateful_donor --datadir=/var/lib/mysql/data --target-dir=/tmp/by-hand"
+        quiet = "2>/tmp/log || { tail /tmp/log >&2; exit 1; }"
+        backup = f"{flavour.backup} --no-defaults --backup --stream=mbstream {where} {quiet}"
+        copied = f"{self._in_source(flavour, backup)} | {_in_hand('mbstream -x -C /data/d')}"
+        prepare = _in_hand(f"{flavour.backup} --no-defaults --prepare --target-dir=/data/d {quiet}")
         return "\n".join(("set -o pipefail", _in_hand("mkdir /data/d"), copied, prepare, _in_hand(_serve(flavour))))
 
     def _fill(self, flavour: Flavour) -> None:

@@ -85,6 +85,10 @@ class Client:
         #: seconds that opening the connection may take
         self.patience = READ_TIMEOUT
 
+    def open(self) -> None:
+        with self._answered():
+            self._connected()
+
     def rows(self, statement: str, *values: t.Any, seconds: float = READ_TIMEOUT) -> list[dict[str, t.Any]]:
         """What a statement answers with; values take the place of %s."""
         import pymysql.cursors

@@ -34,6 +34,7 @@ class Link:
         self._tunnel = tunnel
         self.client = Client(tunnel.path, credentials)
         self._flavour: t.Optional[Flavour] = None
+        self._unopened: t.Optional[Exception] = None
 
     def close(self) -> None:
         self.client.close()
@@ -49,6 +50,13 @@ class Link:
         if self._flavour is None:
             self._flavour = flavour_of(str(self.client.rows("SELECT VERSION() AS version")[0]["version"]))
         return self._flavour
+
+    def open(self) -> None:
+        """Open the connection, ahead of the question. What is in the way of that is the answer then."""
+        try:
+            self.client.open()
+        except (NoAnswer, SqlError) as error:
+            self._unopened = error
 
     def ask(self) -> Answer:
         """What the server says; silence is an answer too. Raises Failure where the API server forbids to ask."""
@@ -79,6 +87,9 @@ class Link:
             return self._asked()
 
     def _asked(self) -> Answer:
+        unopened, self._unopened = self._unopened, None
+        if unopened:
+            raise unopened
         flavour, client = self.flavour, self.client
         # The replica status first: what was received by then is executed a moment later, and never the other way round.
         rows = client.rows("SHOW REPLICA STATUS")

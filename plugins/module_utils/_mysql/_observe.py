@@ -192,22 +192,33 @@ class Observer:
                 asked.append(ordinal)
             else:
                 answers[ordinal] = Answer(Kind.UNREACHABLE, f"its pod {pod.obstacle or 'does not run'}")
-        # The primary after the others: what they have of it, it has had before.
         primary = self.target.ordinal(found.record.primary) if found.record else None
-        for group in ([o for o in asked if o != primary], [o for o in asked if o == primary]):
-            if group:
-                with concurrent.futures.ThreadPoolExecutor(max_workers=len(group)) as pool:
-                    waiting = [(o, pool.submit(self._ask_one, o, found.pods[o])) for o in group]
-                    answers.update((ordinal, future.result()) for ordinal, future in waiting)
+        with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+            # The primary after the others: what they have of it, it has had before. The way to it is opened meanwhile.
+            opening = [pool.submit(self._open, o, found.pods[o]) for o in asked if o == primary]
+            waiting = [(o, pool.submit(self._ask_one, o, found.pods[o])) for o in asked if o != primary]
+            answers.update((ordinal, future.result()) for ordinal, future in waiting)
+            for opened in opening:
+                opened.result()
+        answers.update((o, self._ask_one(o, found.pods[o])) for o in asked if o == primary)
         return dict(sorted(answers.items()))
 
     def _ask_one(self, ordinal: int, pod: Pod) -> Answer:
+        link = self._link(ordinal, pod)
+        return link.ask() if link else Answer(Kind.UNREACHABLE, "there is no Secret to log in with")
+
+    def _open(self, ordinal: int, pod: Pod) -> None:
+        link = self._link(ordinal, pod)
+        if link:
+            link.open()
+
+    def _link(self, ordinal: int, pod: Pod) -> t.Optional[Link]:
         if self._credentials is None:
-            return Answer(Kind.UNREACHABLE, "there is no Secret to log in with")
+            return None
         link = self.links.get(ordinal)
         if link is None:
             link = self.links[ordinal] = Link(self.tunnel(ordinal), pod.uid, self._credentials)
-        return link.ask()
+        return link
 
     def tunnel(self, ordinal: int) -> Tunnel:
         """The way to a server."""
