@@ -172,13 +172,14 @@ class Servers:
         return "\n".join(("set -o pipefail", _in_hand("mkdir /data/d"), copied, prepare, _in_hand(_serve(flavour))))
 
     def _fill(self, flavour: Flavour) -> None:
-        """Bytes that cannot be compressed, 1 MB a row at a time, in rows of the size that rows have."""
+        """Text, in rows of the size that rows have: mysqldump writes bytes so that not every program reads them again."""
         statements = (
             "CREATE DATABASE big;"
-            "CREATE TABLE big.rows_of_it (id INT AUTO_INCREMENT PRIMARY KEY, content VARBINARY(1024) NOT NULL);"
-            "INSERT INTO big.rows_of_it (content) VALUES (RANDOM_BYTES(1024));"
+            "CREATE TABLE big.rows_of_it (id INT AUTO_INCREMENT PRIMARY KEY, "
+            "content VARCHAR(1024) CHARACTER SET ascii NOT NULL);"
+            "INSERT INTO big.rows_of_it (content) VALUES (HEX(RANDOM_BYTES(512)));"
         )
-        insert = "INSERT INTO big.rows_of_it (content) SELECT RANDOM_BYTES(1024) FROM big.rows_of_it LIMIT {};"
+        insert = "INSERT INTO big.rows_of_it (content) SELECT HEX(RANDOM_BYTES(512)) FROM big.rows_of_it LIMIT {};"
         there = 1
         while there < self.megabytes * 1000:
             more = min(there, self.megabytes * 1000 - there, 64_000)
