@@ -172,7 +172,7 @@ class Servers:
         return "\n".join(("set -o pipefail", _in_hand("mkdir /data/d"), copied, prepare, _in_hand(_serve(flavour))))
 
     def _fill(self, flavour: Flavour) -> None:
-        """Text, in rows of the size that rows have: mysqldump writes bytes so that not every program reads them again."""
+        """Text, in rows of the size that rows have: mysqldump writes bytes so that not every client reads them."""
         statements = (
             "CREATE DATABASE big;"
             "CREATE TABLE big.rows_of_it (id INT AUTO_INCREMENT PRIMARY KEY, "

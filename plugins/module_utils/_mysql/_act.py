@@ -69,17 +69,26 @@ def _record_primary(observer: Observer, step: Step, seen: Snapshot) -> None:
             dismissed=data.get("dismissed", ""),
             dismissed_uid=data.get("dismissed_uid", ""),
             without=tuple(data.get("without", ())),
+            had=data.get("had", {}),
             waits="",
             cut_off=data.get("cut_off", False),
         )
     _write(observer, record)
 
 
-def _write(observer: Observer, record: Record) -> None:
+def _write(observer: Observer, record: Record) -> Record:
     try:
-        _record.write(observer.cluster, observer.target, record)
+        return _record.write(observer.cluster, observer.target, record)
     finally:
         observer.forget_objects()
+
+
+def _remember(observer: Observer, step: Step, seen: Snapshot) -> None:
+    _write(observer, dataclasses.replace(t.cast(Record, seen.record), had=step.data["had"]))
+
+
+def _settle(observer: Observer, _step: Step, seen: Snapshot) -> None:
+    _write(observer, dataclasses.replace(t.cast(Record, seen.record), without=(), had={}))
 
 
 def _promote(observer: Observer, step: Step, seen: Snapshot) -> None:
@@ -209,13 +218,18 @@ def _forget_copy(observer: Observer, step: Step, seen: Snapshot) -> None:
 def _hand_over(observer: Observer, step: Step, seen: Snapshot) -> None:
     former = t.cast(Record, seen.record)
     old = _link(observer, step.data["from"])
+    without = step.data["without"]
+    if former.without != without:
+        # Before nobody takes writes: whoever is to take them after a killed run is not kept from it by these.
+        former = _write(observer, dataclasses.replace(former, without=without))
     next_one = dataclasses.replace(
         former,
         epoch=step.data["epoch"],
         primary=step.target,
         dismissed="",
         dismissed_uid="",
-        without=(),
+        without=without,
+        had={},
         turn=former.turn + 1,
         waits="",
         cut_off=False,
@@ -279,6 +293,8 @@ def _link(observer: Observer, ordinal: int) -> Link:
 
 _ACTS: t.Mapping[str, t.Callable[[Observer, Step, Snapshot], None]] = {
     steps.RECORD: _record_primary,
+    steps.REMEMBER: _remember,
+    steps.SETTLE: _settle,
     steps.PROMOTE: _promote,
     steps.FENCE: _fence,
     steps.DISMISS: _dismiss,

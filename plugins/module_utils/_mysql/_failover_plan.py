@@ -16,9 +16,14 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import halt, plan
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import forgotten, halt, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Kind, Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import APPLY, DISMISS, RECORD
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import (
+    APPLY,
+    DISMISS,
+    RECORD,
+    REMEMBER,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import as_it_is, not_asked
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
@@ -61,9 +66,12 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
         )
     if not seen.stateful_set.asks:
         return not_asked(view)
+    begun = view.primary_answer.serves and not view.promoted
+    if begun and seen.record.dismissed and not seen.record.importing and {*wish.without} - {*seen.record.without}:
+        return _left_out(view, wish)
     if seen.record.importing or (wish.away_from and seen.record.primary != wish.away_from):
         return plan(target, view.desired, seen)
-    if view.primary_answer.serves and not view.promoted:
+    if begun:
         # An earlier run has got so far.
         return plan(target, view.desired, seen)
     if view.pending:
@@ -77,11 +85,19 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
         return chosen
     # Whoever has most is known once nobody gets more.
     still = [ordinal for ordinal in view.replicas if view.receives(ordinal)]
-    idle = _idle(view, [ordinal for ordinal in still if target.pod(ordinal) not in wish.without])
+    idle = _idle(view, [ordinal for ordinal in view.replicas if target.pod(ordinal) not in wish.without])
     if isinstance(idle, Refusal):
         return idle
     if idle:
         return Plan(tuple(idle))
+    had = view.had(wish.without)
+    new_to_us = ", ".join(pod for pod in had if pod not in seen.record.had)
+    remember = Step(
+        REMEMBER,
+        target.record,
+        f"record what {new_to_us} has received and not applied, because it forgets that at its start",
+        data={"had": had},
+    )
     old, new = seen.record.primary, target.pod(chosen)
     data = {
         "epoch": seen.record.epoch + 1,
@@ -89,16 +105,42 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
         "members": seen.record.members,
         "dismissed": old,
         "without": wish.without,
+        "had": had,
         "cut_off": bool(wish.by) and seen.record.waits == wish.by,
     }
     return Plan(
         (
+            *((remember,) if new_to_us else ()),
             *halt(view, still),
             Step(RECORD, target.record, f"record that {new} is primary in place of {old}", data=data),
             Step(DISMISS, old, f"delete the pod of {old}, which was primary, and see it gone before anybody writes"),
             view.wait(f"wait until {new} has applied what it has received, let it take writes, and the others follow"),
         ),
         _warnings(view, wish, old),
+    )
+
+
+def _left_out(view: View, wish: Wish) -> Plan:
+    """An earlier run waits for somebody, or for what somebody had, and is told to go on without."""
+    record = view.record
+    named = tuple(pod for pod in wish.without if pod not in record.without)
+    data = {
+        "epoch": record.epoch + 1,
+        "primary": record.primary,
+        "members": record.members,
+        "dismissed": record.dismissed,
+        "dismissed_uid": record.dismissed_uid,
+        "without": (*record.without, *named),
+        "had": view.had((*record.without, *named)),
+        "cut_off": record.cut_off,
+    }
+    sentence = f"record that {record.primary} is primary, without what only {', '.join(named)} has"
+    return Plan(
+        (
+            Step(RECORD, view.target.record, sentence, data=data),
+            view.wait(f"wait until {record.primary} has applied what it has received, and let it take writes"),
+        ),
+        _warnings(view, wish, record.dismissed),
     )
 
 
@@ -149,6 +191,9 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
             view.evidence(),
             ("bring a replica back", f"bring {view.record.primary} back"),
         )
+    lost = view.forgotten(best, wish.without)
+    if lost:
+        return forgotten(view, lost, view.record.primary)
     if named is not None and not all(_has_all(view, named, other) for other in there):
         return Refusal(
             f"to: {wish.to} lacks transactions that {view.target.pod(best)} has. Nothing was changed.",
@@ -158,20 +203,23 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
     return named if named is not None else best
 
 
-def _idle(view: View, receiving: t.Sequence[int]) -> t.Union[Refusal, list[Step]]:
+def _idle(view: View, replicas: t.Sequence[int]) -> t.Union[Refusal, list[Step]]:
     """Who receives and does not apply: a MariaDB of which both have stopped forgets what it has received."""
     steps = []
-    for ordinal in receiving:
-        name, source = view.target.pod(ordinal), view.seen.answer(ordinal).source
+    for ordinal in replicas:
+        name, answer = view.target.pod(ordinal), view.seen.answer(ordinal)
+        source = answer.source
         if source is None or source.applier == "Yes":
             continue
-        if source.apply_error:
+        receives = view.receives(ordinal)
+        if source.apply_error and (receives or answer.uptime is not None):
             return Refusal(
                 f"{name} does not apply what it has received, and may have it alone. Nothing was changed.",
                 (*view.evidence(), f"its error is: {source.apply_error}"),
                 ("mend that, and let it go on", f"go on without it, and lose what only it has: without={name}"),
             )
-        steps.append(Step(APPLY, name, f"let {name} apply what it has received", data={"ordinal": ordinal}))
+        if receives:
+            steps.append(Step(APPLY, name, f"let {name} apply what it has received", data={"ordinal": ordinal}))
     return steps
 
 
@@ -191,7 +239,7 @@ def _warnings(view: View, wish: Wish, old: str) -> tuple[str, ...]:
     elif any("mariadb" in answer.version.lower() for answer in answers):
         said.append(
             "A MariaDB forgets at its start what it has received and not applied: where a replica was started again "
-            f"after {old} was lost, acknowledged transactions may be lost."
+            f"between the loss of {old} and this look, acknowledged transactions may be lost."
         )
     if wish.without:
         said.append(f"{', '.join(wish.without)} was left out: what only it has is lost.")

@@ -132,7 +132,17 @@ class Flavour(abc.ABC):
             found = {key.lower(): value for key, value in row.items()}
             system = found["user"] in own or str(found["command"]).startswith("Binlog Dump")
             if not system and found["id"] != mine and found["command"] != "Daemon":
+                # It may have ended meanwhile.
                 _forgiving(client, f"KILL {int(found['id'])}")
+
+
+# Who has it takes no writes, and no commit of it waits any more: start.sh calls it before the server is told to stop.
+# It holds whoever has the right to write to a server that is read-only as well.
+_TAKE_NO_WRITES = (
+    "CREATE PROCEDURE IF NOT EXISTS stateful_kube.take_no_writes() SQL SECURITY DEFINER "
+    "BEGIN SET SESSION lock_wait_timeout = 1; SET GLOBAL super_read_only = 1; END",
+    "GRANT EXECUTE ON PROCEDURE stateful_kube.take_no_writes TO 'stateful_health'@'localhost'",
+)
 
 
 class MySQL(Flavour):
@@ -195,8 +205,19 @@ class MySQL(Flavour):
         # Not even root may write the row before.
         client.run("SET GLOBAL super_read_only = 0")
         self.note_own(client, pod, epoch)
+        self._let_stop(client)
         self.let_wait(client, True)
         client.run("SET GLOBAL read_only = 0")
+
+    def _let_stop(self, client: Client) -> None:
+        """On this server alone: each one gets it before it takes writes."""
+        client.run("SET SESSION sql_log_bin = 0")
+        try:
+            for statement in _TAKE_NO_WRITES:
+                # Servers that others have made may have no such account, and start.sh does without.
+                _forgiving(client, statement)
+        finally:
+            client.run("SET SESSION sql_log_bin = 1")
 
     def fence(self, client: Client) -> None:
         client.run(
@@ -330,4 +351,4 @@ def _forgiving(client: Client, statement: str) -> None:
     try:
         client.run(statement)
     except SqlError:
-        return  # it has ended meanwhile
+        return

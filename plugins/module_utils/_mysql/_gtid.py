@@ -64,6 +64,10 @@ class History(Transactions):
     def union(self, other: History) -> History:
         """What is here or there: what a server has applied, with what it has received."""
 
+    def noted(self) -> str:
+        """In one line, to be written down. Not empty where there is any."""
+        return str(self)
+
 
 def parse(flavour: str, text: str) -> History:
     """What a server of this flavour has told. Raises ValueError with the text where it is none."""
@@ -255,6 +259,13 @@ class BinlogState(History):
         return cls(found)
 
     @classmethod
+    def recall(cls, text: str) -> BinlogState:
+        """What `noted` gave. Raises ValueError."""
+        entries, *listed = text.split()
+        numbers = (one.partition(":") for one in listed)
+        return cls(cls.parse(entries)._last(), {int(domain): int(number) for domain, _colon, number in numbers})
+
+    @classmethod
     def position(cls, text: str) -> BinlogState:
         """All that a position stands for: the transactions that it names and whatever is before them."""
         last = cls.parse(text)._last()
@@ -296,6 +307,9 @@ class BinlogState(History):
 
     def _last(self) -> dict[tuple[int, int], int]:
         return {(d, server): number for d, servers in self._domains.items() for server, number in servers.items()}
+
+    def noted(self) -> str:
+        return " ".join([str(self), *(f"{domain}:{number}" for domain, number in sorted(self._listed.items()))])
 
     def __bool__(self) -> bool:
         return bool(self._domains)

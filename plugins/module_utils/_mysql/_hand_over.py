@@ -28,7 +28,7 @@ def hand_over(
     new: Link,
     former: str,
     following: tuple[str, int],
-    record: t.Callable[[], None],
+    record: t.Callable[[], object],
     take_back: t.Callable[[], None],
 ) -> None:
     """From the pod ``former`` to the pod and epoch ``following``, which ``record`` writes down.

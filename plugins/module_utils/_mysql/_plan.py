@@ -16,6 +16,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired, Target
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import Transactions
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._importing import leave_alone
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._rolling import Rolling
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Snapshot
@@ -35,6 +36,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import
     RECORD,
     ROUTE,
     SCALE,
+    SETTLE,
     UNWAIT,
     WAITS,
 )
@@ -78,6 +80,19 @@ def halt(view: View, ordinals: t.Iterable[int]) -> list[Step]:
         Step(HALT, name(o), f"let {name(o)} receive nothing more from its source", batch="halt", data={"ordinal": o})
         for o in ordinals
     ]
+
+
+def forgotten(view: View, lost: t.Mapping[str, Transactions], old: str) -> Refusal:
+    """Nobody takes the place of the old primary without what somebody had received of it."""
+    return Refusal(
+        f"{'; '.join(f'{pod} had {lacks.describe()}' for pod, lacks in lost.items())}, which nobody has any more who "
+        "may take over: what it has received and not applied a MariaDB forgets at its start. Nothing was changed.",
+        view.evidence(),
+        (
+            f"bring {old} back, which has sent it",
+            f"playbook stateful.kube.failover, and lose that: without={','.join(lost)}",
+        ),
+    )
 
 
 class _Refused(Exception):
@@ -210,8 +225,10 @@ class _Planner:
         """Nobody has a transaction that the one lacks that is about to take writes."""
         record = self.view.record
         # What only such a one has was never acknowledged: a replica would have it.
-        unheard = self.target.ordinal(record.dismissed) if record.cut_off else None
-        ahead = [ordinal for ordinal in self.view.replicas if ordinal != unheard and self.view.errant(ordinal)]
+        unheard = (record.dismissed,) if record.cut_off else ()
+        # A hand-over found what these alone have, or a failover was asked to lose it.
+        left_out = {*unheard, *record.without}
+        ahead = [o for o in self.view.replicas if self.target.pod(o) not in left_out and self.view.errant(o)]
         if not ahead:
             return
         primary = record.primary
@@ -244,6 +261,9 @@ class _Planner:
         steps += self._unwait()
         if self.seen.routed != name:
             steps += self._route(name)
+        if self.view.promoted and (self.view.record.without or self.view.record.had):
+            sentence = f"record that {name} has taken over: nobody is left out any more"
+            steps.append(Step(SETTLE, self.target.record, sentence))
         steps += self._labels()
         found = self.seen.stateful_set
         if found and found.recorded != (self.view.record.epoch, name):
@@ -376,10 +396,15 @@ class _Planner:
             return [
                 self.view.wait(f"wait until every replica answers once more, now that the old primary is gone: {said}")
             ]
-        if not any(self.view.errant(ordinal) for ordinal in self.view.replicas):
+        lost = self.view.forgotten(self.view.primary, record.without)
+        if not lost and not any(self.view.errant(ordinal) for ordinal in self.view.replicas):
             return []
         others = [o for o in self.view.servers_asked if self.target.pod(o) not in (record.dismissed, *record.without)]
         best = self.view.most(others)
+        back = False
+        if lost and (best is None or self.view.forgotten(best, record.without)):
+            best = self._back(lost)
+            back = True
         if best is None or best == self.view.primary:
             return []
         name = self.target.pod(best)
@@ -387,13 +412,26 @@ class _Planner:
             "epoch": record.epoch + 1,
             "primary": name,
             "members": record.members,
-            "dismissed": record.dismissed,
-            "dismissed_uid": record.dismissed_uid,
+            "dismissed": "" if back else record.dismissed,
+            "dismissed_uid": "" if back else record.dismissed_uid,
             "without": record.without,
-            "cut_off": record.cut_off,
+            "had": self.view.had(record.without),
+            "cut_off": record.cut_off and not back,
         }
         sentence = f"record that {name} is primary, which has got more meanwhile than {record.primary}"
+        if back:
+            sentence = f"record that {name} is primary again, which is back and has what {', '.join(lost)} forgot"
         return [Step(RECORD, self.target.record, sentence, data=data)]
+
+    def _back(self, lost: t.Mapping[str, Transactions]) -> int:
+        """The old primary, where it is back with all that anybody has, and had."""
+        record = self.view.record
+        old = self.target.ordinal(record.dismissed)
+        asked = [o for o in self.view.servers_asked if self.target.pod(o) not in record.without]
+        best = None if self.view.pending or old not in asked else self.view.most(asked)
+        if best is None or best != old or self.view.forgotten(best, record.without):
+            raise _Refused(forgotten(self.view, lost, record.dismissed))
+        return best
 
     def _unwait(self) -> list[Step]:
         """Where semi-synchronous replication is switched off the primary's pod is the last that hears of it."""

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import secrets
 import typing as t
@@ -17,6 +18,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import BinlogState, History
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Record
 
 Object = dict[str, t.Any]
@@ -43,9 +45,16 @@ def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
             "who may write, and nobody but this collection changes it: restore it, or delete it, and the next run "
             "writes it anew from what the servers say."
         )
+    epoch = int(numbers[0])
     copies = dict(line.split(" ", 1) for line in str(data.get("copy", "")).splitlines() if " " in line)
+
+    def of(key: str) -> list[str]:
+        """Lines that name their epoch, of this one: whoever does not know the key leaves it as it was."""
+        lines = (line.partition(" ") for line in str(data.get(key, "")).splitlines())
+        return [rest for number, _blank, rest in lines if number == str(epoch)]
+
     return Record(
-        epoch=int(numbers[0]),
+        epoch=epoch,
         primary=primary,
         members=int(numbers[1]),
         primaries=tuple(str(data.get("primaries", "")).split()),
@@ -53,9 +62,10 @@ def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
         dismissed=str(data.get("dismissed", "")),
         dismissed_uid=str(data.get("dismissed_uid", "")),
         without=tuple(str(data.get("without", "")).split()),
+        had={pod: _history(text, target) for pod, _blank, text in (line.partition(" ") for line in of("had"))},
         turn=int(str(data.get("turn", "")) or 0),
-        waits=str(data.get("waits", "")),
-        cut_off=data.get("cut_off") == "true",
+        waits="".join(of("waits")),
+        cut_off=bool(of("cut_off")),
         importing=str(data.get("importing", "")),
         imported=str(data.get("imported", "")),
         restoring=str(restoring(found).get("backup", "")),
@@ -63,8 +73,23 @@ def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
     )
 
 
-def write(cluster: Cluster, target: Target, record: Record) -> None:
-    """Put this in place of the version that the record names; without one there must be none. Raises NotYet."""
+def _history(text: str, target: Target) -> History:
+    try:
+        return BinlogState.recall(text)
+    except ValueError as exc:
+        raise Failure(
+            f"The ConfigMap {target.namespace}/{target.record} must have under had, for each pod, its transactions as "
+            f"a failover has written them; found {text!r}. Restore it, or, where no failover goes on, take that key "
+            "from it."
+        ) from exc
+
+
+def write(cluster: Cluster, target: Target, record: Record) -> Record:
+    """Put this in place of the version that the record names; without one there must be none. Raises NotYet.
+
+    Gives it back as it stands there now.
+    """
+    epoch = record.epoch
     data = {
         "epoch": str(record.epoch),
         "primary": record.primary,
@@ -75,8 +100,9 @@ def write(cluster: Cluster, target: Target, record: Record) -> None:
         "dismissed_uid": record.dismissed_uid,
         "without": " ".join(record.without),
         "turn": str(record.turn),
-        "waits": record.waits,
-        "cut_off": "true" if record.cut_off else "",
+        "had": "".join(f"{epoch} {pod} {history.noted()}\n" for pod, history in sorted(record.had.items())),
+        "waits": f"{epoch} {record.waits}" if record.waits else "",
+        "cut_off": f"{epoch} true" if record.cut_off else "",
         "importing": record.importing,
         "imported": record.imported,
     }
@@ -84,16 +110,17 @@ def write(cluster: Cluster, target: Target, record: Record) -> None:
     with _as_seen(target):
         if record.resource_version:
             patch = {"metadata": {"resourceVersion": record.resource_version}, "data": data}
-            cluster.merge("v1", "ConfigMap", target.record, target.namespace, patch)
+            written = cluster.merge("v1", "ConfigMap", target.record, target.namespace, patch)
         else:
             labels = {
                 "app.kubernetes.io/name": "mysql",
                 "app.kubernetes.io/instance": target.name,
                 "app.kubernetes.io/managed-by": "stateful.kube",
             }
-            cluster.create(
+            written = cluster.create(
                 {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {**metadata, "labels": labels}, "data": data}
             )
+    return dataclasses.replace(record, resource_version=str(written["metadata"]["resourceVersion"]))
 
 
 def begin_life(cluster: Cluster, target: Target, record: Record) -> None:

@@ -58,13 +58,14 @@ class Rolling(_rolling.Rolling[View]):
         # One whose pod is going to be replaced would have to hand over again.
         best = min(fit, key=lambda o: (o in old, self._lag(o), o))
         name, primary = self.target.pod(best), self.view.record.primary
+        apart = tuple(self.target.pod(o) for o in self.view.replicas if self.view.errant(o))
         return [
             Step(
                 HAND_OVER,
                 name,
                 f"hand over from {primary} to {name}: {primary} takes no more writes, {name} applies what is left, "
                 "and takes writes",
-                data={"from": self.view.primary, "to": best, "epoch": self.view.record.epoch + 1},
+                data={"from": self.view.primary, "to": best, "epoch": self.view.record.epoch + 1, "without": apart},
             )
         ]
 

@@ -75,6 +75,11 @@ class Answer:
     uptime: t.Optional[float] = None
 
     @property
+    def backlog(self) -> bool:
+        """Whether it has received what it would forget at its next start."""
+        return self.uptime is not None and not self.applied
+
+    @property
     def serves(self) -> bool:
         return self.kind is Kind.SERVER
 
@@ -108,8 +113,10 @@ class Record:
     #: was told to go
     dismissed: str = ""
     dismissed_uid: str = ""
-    #: pods that are not asked before the primary after that one takes writes
+    #: pods that are not asked, and whose transactions do not count, before the primary takes writes
     without: tuple[str, ...] = ()
+    #: what pods had when a failover began that forget at their start what they have not applied
+    had: t.Mapping[str, History] = dataclasses.field(default_factory=dict)
     #: how often a server was let take writes: another one that would do so on an older word finds another version
     turn: int = 0
     #: which autopilot has seen that the commits of this primary wait for a replica

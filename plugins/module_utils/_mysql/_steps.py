@@ -11,6 +11,8 @@ from __future__ import annotations
 from ansible_collections.stateful.kube.plugins.module_utils._workload import _rolling
 
 RECORD = "record"
+REMEMBER = "remember"
+SETTLE = "settle"
 PROMOTE = "promote"
 FENCE = "fence"
 DISMISS = "dismiss"

@@ -15,6 +15,13 @@
 continue_from() {
     noted=$(cat "$1.gtid") && before=$(cat "$1.gtid_binlog_state") || return
     position=$(gtid_later "$noted" "$2")
+    # The former primary may have written more after the donor was asked, and the copy has it: a state that says less would
+    # make what the new one wrote look as if it were of another history, for good.
+    if ! gtid_same_writer "$before" "$position"; then
+        echo "Another server became the primary while the copy was made: the donor was at $before before, and the copy is at \
+$position. What the former one wrote last is not known here. The copy is not used, and another one is taken."
+        return 1
+    fi
     if ! state=$(gtid_state "$before" "$position"); then
         echo "The binary log of the donor began anew while the copy was made: it was at $before before, and the copy is \
 at ${position:-the beginning}. The copy is not used."
@@ -39,6 +46,22 @@ gtid_later() {
         }
         for (i = 1; i <= count; i++) out(last[order[i]])
         print ""
+    }'
+}
+
+# Whether in each domain the position $2 is of the server that wrote last in the state $1, or has written nothing.
+gtid_same_writer() {
+    gtid_awk "$1" "$2" 'BEGIN {
+        for (i = 1; i <= firsts; i++) {
+            split(first[i], part, "-")
+            if (part[1] in number && !larger(part[3], number[part[1]])) continue
+            number[part[1]] = part[3]
+            server[part[1]] = part[2]
+        }
+        for (i = 1; i <= seconds; i++) {
+            split(second[i], part, "-")
+            if (part[1] in number && part[2] != server[part[1]] && larger(part[3], number[part[1]])) exit 1
+        }
     }'
 }
 

@@ -65,7 +65,7 @@ if [ -s /run/record/importing ]; then
 fi
 # A primary that was cut off acknowledges nothing for as long as nobody replicates from it. Whoever starts with data of
 # before could do that, so it is told by the next run, or by the autopilot, from whom to replicate.
-if [ "$(cat /run/record/cut_off 2>/dev/null)" = true ] && [ "$primary" != "$POD_NAME" ]; then
+if [ "$(cat /run/record/cut_off 2>/dev/null)" = "$epoch true" ] && [ "$primary" != "$POD_NAME" ]; then
     case $server in
     mariadbd) set -- "$@" --skip-slave-start ;;
     *) set -- "$@" --skip-replica-start ;;
@@ -80,11 +80,14 @@ fi
 # A MySQL that is told to stop tells clients whose commits wait for a replica that they are committed, where no replica is
 # there (seen with 9.7: it switches semi-synchronous replication off first). A primary that was cut off, whose node comes
 # back, would so acknowledge what nobody else will ever have. One that is killed acknowledges nothing, and recovers.
+# So first it takes no writes any more, which waits a second for commits that are under way: where that succeeds none
+# waits, and none comes between the question and the end. A server that was not let take writes since this version of
+# the role has no such procedure, and one that has a long statement under way does not succeed: those are asked alone.
 # shellcheck disable=SC2329 # by the trap
 asked() {
     # What is started from here ignores TERM too.
     timeout -s KILL 4 mysql --no-defaults --socket=/run/mysqld/mysqld.sock --user=stateful_health --connect-timeout=3 --batch \
-        --skip-column-names --execute="SELECT 'read_only', @@GLOBAL.read_only; SHOW GLOBAL STATUS LIKE \
+        --skip-column-names --force --execute="CALL stateful_kube.take_no_writes(); SELECT 'read_only', @@GLOBAL.read_only; SHOW GLOBAL STATUS LIKE \
 'Rpl_semi_sync_source_clients'; SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_wait_sessions'" 2>&1
 }
 # shellcheck disable=SC2329
@@ -93,9 +96,9 @@ stop() {
     signal=KILL
     said=$(asked | tr '\t\n' '= ')
     case $said in
-    # Who writes nothing, who has replicas and no commit that waits, and who does not take connections yet (no socket,
+    # Who takes no writes, who has replicas and no commit that waits, and who does not take connections yet (no socket,
     # or nobody who listens).
-    'read_only=1 '* | *'_clients='[1-9]*'_wait_sessions=0 ' | *'ERROR 2002 '*'(2)'* | *'ERROR 2002 '*'(111)'*)
+    *'read_only=1 '* | *'_clients='[1-9]*'_wait_sessions=0 ' | *'ERROR 2002 '*'(2)'* | *'ERROR 2002 '*'(111)'*)
         signal=TERM
         ;;
     *) echo "Commits may wait for a replica, so the server is killed: it must not acknowledge them. It said: $said" >&2 ;;

@@ -93,6 +93,32 @@ def test_a_copy_continues_where_its_data_end_and_not_where_the_note_does(tmp_pat
     ]
 
 
+@pytest.mark.parametrize(
+    ("before", "position", "known"),
+    [
+        ("", "0-100-5", True),
+        ("0-100-5", "0-100-9", True),
+        ("0-100-50,0-101-60", "0-101-80", True),
+        # The donor's state lists the former primary, and nobody has written since.
+        ("0-101-60,0-100-50", "0-101-60", True),
+        ("7-1-2,0-100-50", "0-100-60,7-1-3", True),
+        ("0-100-50", "0-101-55", False),
+        ("0-101-60,0-100-70", "0-101-80", False),
+        ("7-1-2,0-100-50", "0-100-60,7-2-3", False),
+        (f"0-1-{LARGE - 1}", f"0-2-{LARGE}", False),
+    ],
+)
+def test_a_copy_is_not_used_where_another_server_became_the_primary_meanwhile(
+    tmp_path: pathlib.Path, before: str, position: str, known: bool
+) -> None:
+    """The former primary may have written up to 0-100-53: a copy whose state says 0-100-50 seems to have parted."""
+    (tmp_path / "copy.gtid").write_text(f"{position}\n")
+    (tmp_path / "copy.gtid_binlog_state").write_text(f"{before}\n")
+    done = called("continue_from", str(tmp_path / "copy"), "")
+    assert (done.returncode == 0) is known
+    assert ("Another server became the primary while the copy was made" in done.stdout) is not known
+
+
 @pytest.mark.parametrize("left_out", ["gtid", "gtid_binlog_state"])
 def test_a_copy_without_its_place_continues_nowhere(tmp_path: pathlib.Path, left_out: str) -> None:
     for name in {"gtid", "gtid_binlog_state"} - {left_out}:

@@ -19,6 +19,11 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import 
 SOCKET = "/run/mysqld/mysqld.sock"
 #: held by the session that loads data, so that whoever comes later finds one that a killed run left
 LOCK = "stateful_kube_restore"
+#: where a load says how far the server was at its end
+FAR = (
+    "CREATE TABLE IF NOT EXISTS stateful_kube.restored (id TINYINT PRIMARY KEY, begun VARCHAR(40) NOT NULL, "
+    "executed LONGTEXT NOT NULL) ENGINE = InnoDB CHARACTER SET ascii"
+)
 _STATUS = re.compile(r"^stateful-status (\S+) (\d+)$", re.MULTILINE)
 
 # Where the connection ends the dump ends too: it may be waiting for a lock that keeps others from writing.
@@ -34,16 +39,20 @@ _FETCH = r"""read -r unused
 """
 # By its size, because not every API server can close an input.
 _UNPACK = r"""head -c "$size" | { gzip -dc; echo "stateful-status gzip $?" >&2; }"""
+# However it ends, and whoever has gone by then, how far the server was at that moment is said to itself.
 _LOAD = rf"""IFS= read -r MYSQL_PWD; export MYSQL_PWD
-size=$1; shift
+size=$1 said=$2; shift 2
 {{ echo "DO GET_LOCK('{LOCK}', 0);"; {_UNPACK}; }} | "$@"
+status=$?
+[ -z "$said" ] || echo "SET SESSION sql_log_bin = 0; $said" | "$@"
+exit "$status"
 """
 # Which server a transaction is of, and its number, are for the server that takes it now to say. Statements about
 # accounts are left out: the passwords of here stay those of here. In the output of the program a statement begins after
 # a line that ends in the delimiter, or after comments.
 _REPLAY = rf"""IFS= read -r MYSQL_PWD; export MYSQL_PWD
 export TZ=UTC LC_ALL=C
-size=$1 until=$2 client=$3 user=$4; shift 4
+size=$1 until=$2 client=$3 user=$4 said=$5; shift 5
 [ -z "$until" ] || set -- "$@" --stop-datetime="$until"
 {{ echo "DO GET_LOCK('{LOCK}', 0);"
 {_UNPACK} | {{ "$@" -; echo "stateful-status $1 $?" >&2; }} | awk '
@@ -58,6 +67,10 @@ begins && !/^#/ {{
 !leave {{ print }}
 /\/\*!\*\/;$/ {{ leave = 0; begins = 1 }}'; }} |
 "$client" --no-defaults --socket={SOCKET} --user="$user" --binary-mode --max-allowed-packet=1G
+status=$?
+[ -z "$said" ] || echo "SET SESSION sql_log_bin = 0; $said" |
+    "$client" --no-defaults --socket={SOCKET} --user="$user"
+exit "$status"
 """
 
 
@@ -88,13 +101,19 @@ def fetch(path: str) -> list[str]:
     return _shell(_FETCH, path)
 
 
-def load(flavour: str, user: str, size: int) -> list[str]:
+def far(flavour: str, begun: str) -> str:
+    """What is said at the end of that which was begun so: how far the server is."""
+    variable = "gtid_binlog_state" if flavour == MARIADB else "gtid_executed"
+    return f"REPLACE INTO stateful_kube.restored (id, begun, executed) VALUES (1, '{begun}', @@GLOBAL.{variable})"  # noqa: S608
+
+
+def load(flavour: str, user: str, size: int, said: str = "") -> list[str]:
     """Takes a compressed dump of this many bytes."""
     own = [client(flavour), "--no-defaults", f"--socket={SOCKET}", f"--user={user}", "--binary-mode"]
-    return _shell(_LOAD, str(size), *own, "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
+    return _shell(_LOAD, str(size), said, *own, "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
 
 
-def replay(flavour: str, user: str, until: str, after: str, size: int) -> list[str]:
+def replay(flavour: str, user: str, until: str, after: str, size: int, said: str = "") -> list[str]:
     """Takes a compressed binary log of this many bytes, and applies what is behind ``after`` and before ``until``."""
     maria = flavour == MARIADB
     reader = ["mariadb-binlog" if maria else "mysqlbinlog", "--no-defaults", "--verify-binlog-checksum"]
@@ -103,7 +122,7 @@ def replay(flavour: str, user: str, until: str, after: str, size: int) -> list[s
     else:
         reader += ["--skip-gtids", *([f"--exclude-gtids={after}"] if after else [])]
     stop = until.replace("T", " ").rstrip("Z")
-    return _shell(_REPLAY, str(size), stop, client(flavour), user, *reader)
+    return _shell(_REPLAY, str(size), stop, client(flavour), user, said, *reader)
 
 
 def statuses(complaints: str) -> dict[str, int]:

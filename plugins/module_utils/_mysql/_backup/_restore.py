@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import secrets
 import time
 import typing as t
 
@@ -39,6 +40,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._oper
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Alive, Ended, Gone, Pods
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import (
     CLEAR,
+    END,
     FINISH,
     LOAD,
     REPLAY,
@@ -60,8 +62,9 @@ LATEST = "latest"
 # What the server says of an event that is not there.
 NO_SUCH_EVENT = 1539
 CHUNK = 1024 * 1024
-# Seconds until a session that a killed run left has ended.
+# Seconds until a session that a killed run left has ended, and within which its pod says how far it came.
 ENDING = 60.0
+SAYING = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +106,9 @@ class Restore(Conversation[Around]):
         self._done: tuple[str, ...] = ()
         self._of = ("", 0)
         self._began = False
+        self._waited = False
+        #: what this run's step is known by
+        self._begun = ""
 
     def observe(self) -> Around:
         seen = self._observer.observe()
@@ -114,10 +120,24 @@ class Restore(Conversation[Around]):
             # Another server may lack a part of what was loaded.
             self._done, self._of = (), (seen.record.primary, seen.record.epoch)
         try:
-            databases = self._server(primary).databases()
+            server = self._server(primary)
+            databases = server.databases()
+            loading, far = self._left(server, mark) if mark and not self._began else (None, None)
         except (NoAnswer, SqlError):
             return Around(seen, mark=mark, done=self._done)
-        return Around(seen, databases, mark, self._done, self._began, time.time())
+        return Around(seen, databases, mark, self._done, self._began, loading, far)
+
+    def _left(self, server: Server, mark: t.Mapping[str, t.Any]) -> tuple[t.Optional[int], t.Optional[tuple[str, str]]]:
+        """What a run that was killed has left. Its pod says how far it came a moment after the session has ended."""
+        until = time.monotonic() + (0 if self._waited else SAYING)
+        while (loading := server.loading()) is None:
+            far = server.far()
+            said = far is not None and far[0] == mark.get("begun")
+            if said or mark.get("step") not in (LOAD, REPLAY) or time.monotonic() > until:
+                self._waited = True
+                return None, far
+            time.sleep(0.2)
+        return loading, None
 
     def plan(self, observed: Around) -> t.Union[Plan, Refusal]:
         return plan(self._observer.target, self._wish, observed)
@@ -142,6 +162,11 @@ class Restore(Conversation[Around]):
 
     def _act(self, step: Step, observed: Around, primary: int) -> None:
         server, pod = self._server(primary), self._observer.target.pod(primary)
+        if step.action == END:
+            self._end_former(server)
+            return
+        if step.action in (LOAD, REPLAY):
+            server.unlogged(programs.FAR)
         if step.action != CLEAR:
             self._note(server, observed, step.action, bool(observed.mark.get("scheduler")))
         if step.action == CLEAR:
@@ -177,17 +202,18 @@ class Restore(Conversation[Around]):
     def _end_former(self, server: Server) -> None:
         """What a run that was killed has left in the server may go on for as long as one statement takes."""
         until = time.monotonic() + ENDING
-        while (former := server.ask("SELECT IS_USED_LOCK(%s) AS id", programs.LOCK)[0]["id"]) is not None:
+        while (former := server.loading()) is not None:
             if time.monotonic() > until:
                 raise NotYet(f"session {former} of a restore that was killed has not ended yet")
             with contextlib.suppress(SqlError):
-                server.ask(f"KILL {int(former)}")
+                server.ask(f"KILL {former}")
             self._alive.say(f"ending session {former}, which a restore that was killed has left")
             time.sleep(0.2)
 
     def _load(self, server: Server, pod: str) -> None:
         base = self._wish.base
-        self._feed(pod, base, DUMP, functools.partial(programs.load, base.flavour, self._observer.credentials.username))
+        user, said = self._observer.credentials.username, programs.far(base.flavour, self._begun)
+        self._feed(pod, base, DUMP, lambda size: programs.load(base.flavour, user, size, said))
         for database, name in base.events:
             try:
                 server.ask(f"ALTER EVENT {quoted(database)}.{quoted(name)} ENABLE")
@@ -195,6 +221,8 @@ class Restore(Conversation[Around]):
                 # The list is younger than the dump: this one was made meanwhile.
                 if error.code != NO_SUCH_EVENT:
                     raise
+        if base.events:
+            server.unlogged(said)
 
     def _replay(self, pod: str) -> None:
         wish, user = self._wish, self._observer.credentials.username
@@ -202,7 +230,9 @@ class Restore(Conversation[Around]):
         for one in wish.slices:
             after = position(str(has)) if one.flavour == MARIADB else str(has)
             for path in one.logs:
-                self._feed(pod, one, path, functools.partial(programs.replay, one.flavour, user, wish.until, after))
+                said = programs.far(one.flavour, self._begun)
+                program = functools.partial(programs.replay, one.flavour, user, wish.until, after, said=said)
+                self._feed(pod, one, path, program)
             has = has.union(one.history(one.end))
 
     def _feed(self, pod: str, manifest: Manifest, path: str, command: t.Callable[[int], list[str]]) -> None:
@@ -245,7 +275,8 @@ class Restore(Conversation[Around]):
 
     def _note(self, server: Server, observed: Around, action: str, scheduler: bool) -> None:
         """What the step begins with, so that a later run can tell whether anybody else has written since."""
-        noted = noted_of(self._wish, observed, action, server.executed(), time.time())
+        self._begun = secrets.token_hex(8)
+        noted = noted_of(self._wish, observed, action, server.executed(), self._begun)
         self._mark(json.dumps({**noted, "scheduler": scheduler}, sort_keys=True))
         self._began = True
 

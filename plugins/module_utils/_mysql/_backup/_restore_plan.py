@@ -23,8 +23,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Pl
 
 #: what a restore comes through, in this order
 CLEAR, LOAD, REPLAY, FINISH = "clear", "load", "replay", "finish"
-# Seconds from the beginning of a step in which a run that was killed may be repeated without being asked.
-FRESH = 3600.0
+#: ends what a run that was killed has left in the server
+END = "end"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +60,13 @@ class Around:
     done: tuple[str, ...] = ()
     #: whether that note is this run's own
     began: bool = False
-    #: the time, by this host's clock
-    now: float = 0.0
+    #: the session that loads although this run has not begun it
+    loading: t.Optional[int] = None
+    #: what was loaded last, and how far the server was at the end of that, as the pod has noted
+    far: t.Optional[tuple[str, str]] = None
 
 
-def noted_of(wish: Wish, around: Around, action: str, executed: str, now: float) -> dict[str, t.Any]:
+def noted_of(wish: Wish, around: Around, action: str, executed: str, begun: str) -> dict[str, t.Any]:
     """What is noted before a step. What was there, and how far, tells later whether anybody else has written since."""
     databases = around.databases or () if action == CLEAR else wish.base.databases if action == LOAD else None
     record = around.seen.record
@@ -73,7 +75,7 @@ def noted_of(wish: Wish, around: Around, action: str, executed: str, now: float)
         "epoch": record.epoch if record else 0,
         "imported": record.imported if record else "",
         "step": action,
-        "at": int(now),
+        "begun": begun,
         "executed": executed,
         "databases": None if databases is None else list(databases),
     }
@@ -89,6 +91,9 @@ def plan(target: Target, wish: Wish, around: Around) -> t.Union[Plan, Refusal]:
         record = around.seen.record
         name = record.primary if record else target.name
         return Plan((Step("wait", target.name, f"wait until {name} is there and takes writes", change=False),))
+    if around.loading is not None and not around.began:
+        end = f"end session {around.loading}, which a restore that was killed has left"
+        return Plan((Step(END, target.name, end), *_every(target, wish, around)))
     return Plan(tuple(step for step in _every(target, wish, around) if step.action not in around.done))
 
 
@@ -144,7 +149,9 @@ def _refused(target: Target, wish: Wish, around: Around) -> t.Optional[Refusal]:
     mark, foreign = around.mark, ""
     other = bool(mark) and {key: mark.get(key) for key in wish.identity} != wish.identity
     if mark and not other:
-        foreign = "" if around.began or not around.databases else _foreign(wish, around, primary)
+        # While that one goes on nobody can tell. It is ended first.
+        known = around.began or around.loading is not None or not around.databases
+        foreign = "" if known else _foreign(wish, around, primary)
         if not foreign:
             return None
     if (around.databases or mark) and not typed:
@@ -180,12 +187,20 @@ def _foreign(wish: Wish, around: Around, primary: int) -> str:
     more = [] if mark.get("databases") is None else sorted({*(around.databases or ())} - {*mark["databases"]})
     if more:
         return f"{', '.join(more)} came since, and is not of that restore"
-    # The comparison that comes last writes nothing. The other steps do, and nobody knows how far they came.
-    if mark.get("step") == FINISH and not wish.users:
-        return "something else has been written to it since"
-    if abs(around.now - float(mark.get("at") or 0)) > FRESH:
-        return "that broke off long ago, and something else may have been written to it since"
-    return ""
+    step, since = mark.get("step"), "something else has been written to it since"
+    if step == CLEAR:
+        # Each of them that is gone is one transaction.
+        gone = len({*(mark.get("databases") or ())} - {*(around.databases or ())})
+        count = executed.minus(then).count
+        return "" if count is not None and count <= gone else since
+    if step in (LOAD, REPLAY):
+        begun, far = around.far or ("", "")
+        if not begun or begun != mark.get("begun"):
+            return "how far that had come when it broke off is not known, nor what else has been written since"
+        with contextlib.suppress(ValueError):
+            return "" if parse(wish.base.flavour, far.replace("\n", "")).contains(executed) else since
+    # The comparison that comes last writes nothing, and accounts are few.
+    return since
 
 
 def _product(maria: bool) -> str:

@@ -13,7 +13,14 @@ import re
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import Table
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import CHANGE_TIMEOUT, Client, NoAnswer
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._programs import LOCK
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import (
+    CHANGE_TIMEOUT,
+    NO_SUCH_TABLE,
+    Client,
+    NoAnswer,
+    SqlError,
+)
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB, GtidSet
 
 #: those of the server, and of this collection
@@ -121,6 +128,29 @@ class Server:
         """All that it has, and may hand on."""
         name = "gtid_binlog_state" if self.flavour == MARIADB else "gtid_executed"
         return str(self.ask(f"SELECT @@GLOBAL.{name} AS executed")[0]["executed"]).replace("\n", "")
+
+    def far(self) -> t.Optional[tuple[str, str]]:
+        """What was loaded last, and how far this server was at the end of that; None where none has ended."""
+        try:
+            rows = self.ask("SELECT begun, executed FROM stateful_kube.restored")
+        except SqlError as error:
+            if error.code in NO_SUCH_TABLE:
+                return None
+            raise
+        return (str(rows[0]["begun"]), str(rows[0]["executed"])) if rows else None
+
+    def unlogged(self, statement: str) -> None:
+        """For this server alone."""
+        self._client.run("SET SESSION sql_log_bin = 0")
+        try:
+            self._client.run(statement)
+        finally:
+            self._client.run("SET SESSION sql_log_bin = 1")
+
+    def loading(self) -> t.Optional[int]:
+        """The session that loads; it may be one that a killed run has left."""
+        found = self.ask("SELECT IS_USED_LOCK(%s) AS id", LOCK)[0]["id"]
+        return None if found is None else int(found)
 
     def drop(self, database: str) -> None:
         """Tables of other databases may refer to its own."""

@@ -16,7 +16,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql import _act, _record
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import NoAnswer, SqlError
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import Client, NoAnswer, SqlError
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._import import _ask as ask
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._import import _plan as steps
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._import._state import (
@@ -144,11 +144,12 @@ class Acts:
             for database in local.databases:
                 quoted = database.replace("`", "``")
                 client.run(f"DROP DATABASE IF EXISTS `{quoted}`", seconds=DROP_WITHIN)
-            client.run("DROP TABLE IF EXISTS stateful_kube.imported")
         finally:
             client.run("SET SESSION sql_log_bin = 1, SESSION foreign_key_checks = 1")
         flavour.stop(client)
         flavour.begin_anew(client, local.version)
+        # Last: it tells the next run that there is something left to do.
+        self._drop_marker(client)
 
     def _follow(self, step: Step, seen: Seen) -> None:
         link, local, outside = self._link(step), t.cast(Local, seen.local), t.cast(Outside, seen.outside)
@@ -293,6 +294,10 @@ class Acts:
         events = local.marker.events if local.marker else "DISABLED"
         if events in ("ON", "OFF"):
             client.run(f"SET GLOBAL event_scheduler = {events}")
+        self._drop_marker(client)
+
+    @staticmethod
+    def _drop_marker(client: Client) -> None:
         client.run("SET SESSION sql_log_bin = 0")
         try:
             client.run("DROP TABLE IF EXISTS stateful_kube.imported")

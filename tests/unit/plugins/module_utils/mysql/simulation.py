@@ -54,6 +54,8 @@ class Transaction:
     semi_sync: bool = False
     #: why it may be lost; empty where it must not be
     given_up: str = ""
+    #: pods that have forgotten it, and of which it was written down that they had it
+    forgotten: set[str] = dataclasses.field(default_factory=set)
 
     def __repr__(self) -> str:
         return f"{self.source}:{self.number}{'!' if self.acknowledged else ''}"
@@ -353,7 +355,12 @@ class World:
         """What MariaDB does whenever both threads start: it fetches again what it has not applied."""
         forgotten = list(node.loaded.relay)
         node.loaded.relay.clear()
+        pod = TARGET.pod(node.ordinal)
+        noted = self.record.had.get(pod) if self.record else None
         for entry in forgotten:
+            if noted and noted.contains(self.history([entry])):
+                entry.forgotten.add(pod)
+                continue
             # As long as the source is there nothing is lost.
             entry.semi_sync = entry.semi_sync and any(o.loaded.identity != entry.source for o in self._holders(entry))
 
@@ -418,7 +425,7 @@ class World:
             assert self.failing_over, lost
             if entry.semi_sync:
                 replicas = {pod for pod, holder in holders.items() if holder.loaded.identity != entry.source}
-                assert replicas <= self.without, f"{lost}: a failover loses what was promised"
+                assert replicas | entry.forgotten <= self.without, f"{lost}: a failover loses what was promised"
             entry.given_up = "a failover that was asked for"
 
     # Replication
@@ -573,11 +580,18 @@ class World:
                 dismissed=data.get("dismissed", ""),
                 dismissed_uid=data.get("dismissed_uid", ""),
                 without=tuple(data.get("without", ())),
+                had=data.get("had", {}),
                 waits="",
                 cut_off=data.get("cut_off", False),
             )
         self._write_record(record)
         self.failing_over = self.failing_over or bool(data.get("dismissed"))
+
+    def _do_remember(self, step: Step, seen: Snapshot) -> None:
+        self._write_record(dataclasses.replace(t.cast(Record, seen.record), had=step.data["had"]))
+
+    def _do_settle(self, _step: Step, seen: Snapshot) -> None:
+        self._write_record(dataclasses.replace(t.cast(Record, seen.record), without=(), had={}))
 
     def _do_promote(self, step: Step, seen: Snapshot) -> None:
         record = t.cast(Record, seen.record)
@@ -699,6 +713,11 @@ class World:
     def _do_hand_over(self, step: Step, seen: Snapshot) -> None:
         record, epoch = t.cast(Record, seen.record), step.data["epoch"]
         old, new = self._asked(step.data["from"], seen), self._asked(step.data["to"], seen)
+        without = step.data["without"]
+        if record.without != without:
+            self._write_record(dataclasses.replace(record, without=without))
+            record = t.cast(Record, self.record)
+            self.between()
         try:
             self._fence(old)
             self.between()
@@ -714,7 +733,8 @@ class World:
             primary=step.target,
             dismissed="",
             dismissed_uid="",
-            without=(),
+            without=without,
+            had={},
             turn=record.turn + 1,
             waits="",
             cut_off=False,

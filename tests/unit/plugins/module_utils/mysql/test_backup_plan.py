@@ -166,11 +166,12 @@ def restored(
     mark: t.Optional[dict[str, t.Any]] = None,
     done: tuple[str, ...] = (),
     began: bool = False,
-    now: float = 1000.0,
+    far: t.Optional[tuple[str, str]] = None,
+    loading: t.Optional[int] = None,
     **wish: t.Any,
 ) -> t.Union[list[str], str]:
     wanted = restoring.Wish(**{"base": made(), **wish})
-    found = restoring.plan(TARGET, wanted, restoring.Around(seen, databases, mark or {}, done, began, now))
+    found = restoring.plan(TARGET, wanted, restoring.Around(seen, databases, mark or {}, done, began, loading, far))
     return found.sentence() if isinstance(found, Refusal) else [step.action for step in found.steps]
 
 
@@ -202,43 +203,57 @@ def noted(action: str, last: int = 5, **wish: t.Any) -> dict[str, t.Any]:
     """What a restore of the database a notes before a step, when its primary has so many transactions."""
     wanted = restoring.Wish(**{"base": made(databases=("a",)), **wish})
     around = restoring.Around(HEALTHY, ("a",))
-    return {**restoring.noted_of(wanted, around, action, f"{UUIDS[0]}:1-{last}", 1000.0), "scheduler": True}
+    return {**restoring.noted_of(wanted, around, action, f"{UUIDS[0]}:1-{last}", "this"), "scheduler": True}
 
 
-LONG_AFTER = 1000.0 + 7 * 86400
+def far(last: int, begun: str = "this") -> tuple[str, str]:
+    """What the pod has noted at the end of a load."""
+    return begun, f"{UUIDS[0]}:1-{last}"
 
 
 def test_what_was_written_after_a_restore_was_killed_is_lost_only_where_the_name_is_typed() -> None:
     anew = ["clear", "load", "finish"]
-    for mark, now, databases, says in (
-        (noted("finish", 4), 1000.0, ("a",), "something else has been written to it since"),
-        (noted("load", 4), LONG_AFTER, ("a",), "that broke off long ago"),
-        (noted("clear", 4), LONG_AFTER, ("a",), "that broke off long ago"),
-        (noted("load", 4), 1000.0, ("a", "b"), "b came since, and is not of that restore"),
-        ({**noted("load"), "epoch": 0}, 1000.0, ("a",), "another server was made primary since"),
-        ({**noted("load"), "imported": "old:3306"}, 1000.0, ("a",), "or data were imported"),
-        ({**noted("load"), "executed": "?"}, 1000.0, ("a",), "is not known"),
+    since = "something else has been written to it since"
+    for mark, said, databases, says in (
+        (noted("finish", 4), None, ("a",), since),
+        (noted("load", 3), far(4), ("a",), since),
+        (noted("clear", 4), None, ("a",), since),
+        # Of two transactions one dropped the database that is gone.
+        ({**noted("clear", 3), "databases": ["a", "b"]}, None, ("a",), since),
+        (noted("load", 4), None, ("a",), "how far that had come when it broke off is not known"),
+        (noted("load", 4), far(5, "another"), ("a",), "how far that had come when it broke off is not known"),
+        (noted("load", 4), far(5), ("a", "b"), "b came since, and is not of that restore"),
+        ({**noted("load"), "epoch": 0}, far(5), ("a",), "another server was made primary since"),
+        ({**noted("load"), "imported": "old:3306"}, far(5), ("a",), "or data were imported"),
+        ({**noted("load"), "executed": "?"}, far(5), ("a",), "is not known"),
     ):
-        found = restored(databases=databases, mark=mark, now=now)
+        found = restored(databases=databases, mark=mark, far=said)
         assert "holds databases" in found
         assert says in found
         assert "with the same options" not in found
-        assert restored(databases=databases, mark=mark, now=now, overwrite_data_of="shop") == anew
-        assert restored(databases=databases, mark=mark, now=now, began=True) == anew
-        assert restored(databases=(), mark=mark, now=now) == anew
+        assert restored(databases=databases, mark=mark, far=said, overwrite_data_of="shop") == anew
+        assert restored(databases=databases, mark=mark, far=said, began=True) == anew
+        assert restored(databases=(), mark=mark, far=said) == anew
 
 
 def test_a_restore_that_was_killed_and_after_which_nobody_wrote_needs_no_name_however_late() -> None:
     anew = ["clear", "load", "finish"]
     for action in ("clear", "load", "finish"):
-        assert restored(databases=("a",), mark=noted(action), now=LONG_AFTER) == anew
-    for mark in (noted("clear", 4), noted("load", 4)):
-        assert restored(databases=("a",), mark=mark, now=1060.0) == anew
-    users = noted("finish", 4, users=True)
-    assert restored(databases=("a",), mark=users, users=True) == anew
+        assert restored(databases=("a",), mark=noted(action)) == anew
+    assert restored(databases=("a",), mark=noted("load", 3), far=far(5)) == anew
+    half = {**noted("clear", 4), "databases": ["a", "b"]}
+    assert restored(databases=("a",), mark=half) == anew
+    # What a killed run has left is ended first, and tells then how far it came.
+    assert restored(databases=("a",), mark=noted("load", 3), loading=7) == ["end", *anew]
+    assert restored(databases=("a",), mark=noted("load", 3), loading=7, began=True) == anew
     logs = (made(BINLOG, minute=2),)
     replaying = noted("replay", 4, slices=logs)
-    assert restored(databases=("a", "b"), mark=replaying, slices=logs) == ["clear", "load", "replay", "finish"]
+    assert restored(databases=("a", "b"), mark=replaying, slices=logs, far=far(5)) == [
+        "clear",
+        "load",
+        "replay",
+        "finish",
+    ]
 
 
 def test_what_the_server_may_not_understand_is_refused() -> None:
@@ -414,7 +429,12 @@ def test_an_event_that_was_made_during_the_dump_keeps_no_restore() -> None:
     base = made(events=(("a", "late"), ("a", "sold")))
     session = Refusing(1539)
     Restoring(base, session).act("load")
-    assert session.asked[1:] == ["ALTER EVENT `a`.`late` ENABLE", "ALTER EVENT `a`.`sold` ENABLE"]
+    assert [one for one in session.asked if one.startswith("ALTER")] == [
+        "ALTER EVENT `a`.`late` ENABLE",
+        "ALTER EVENT `a`.`sold` ENABLE",
+    ]
+    # What they have written is the restore's own.
+    assert session.asked[-2].startswith("REPLACE INTO stateful_kube.restored")
     with pytest.raises(SqlError):
         Restoring(base, Refusing(1044)).act("load")
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import pathlib
@@ -144,6 +145,28 @@ def test_a_server_that_refuses_what_is_loaded_is_told_in_its_own_words(machine: 
     machine.program("mysql", f"head -c 100 >/dev/null; echo '{said}' >&2; exit 1")
     with pytest.raises(Ended, match=r"the last one with 1: ERROR 1064 \(42000\) at line 3"):
         machine.load(os.urandom(3_000_000))
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_however_a_load_ends_it_is_said_how_far_the_server_is(machine: Machine, status: int) -> None:
+    """By the pod, because nobody else may be there any more."""
+    said = programs.far("mysql", "this")
+    machine.program("mysql", f'echo "$MYSQL_PWD" >>"$OUT.pw"; cat >>"$OUT"; echo END >>"$OUT"; exit {status}')
+    packed = gzip.compress(b"SELECT 1;\n")
+    for program in (
+        programs.load("mysql", "root", len(packed), said),
+        programs.replay("mysql", "root", "", "", len(packed), said),
+    ):
+        (machine.folder / "out").unlink(missing_ok=True)
+        (machine.folder / "out.pw").unlink(missing_ok=True)
+        with pytest.raises(Ended, match="the last one with 1") if status else contextlib.nullcontext():
+            machine.pods.feed("shop-0", program, [packed])
+        first, second = machine.out.split("END\n")[:2]
+        assert first.endswith("SELECT 1;\n")
+        assert second == f"SET SESSION sql_log_bin = 0; {said}\n"
+        assert (machine.folder / "out.pw").read_text() == f"{PASSWORD}\n" * 2
+    assert "@@GLOBAL.gtid_executed" in said
+    assert "@@GLOBAL.gtid_binlog_state" in programs.far("mariadb", "this")
 
 
 def test_a_file_that_is_damaged_is_told(machine: Machine) -> None:

@@ -482,3 +482,120 @@ def test_the_autopilot_cuts_nobody_off_whose_commits_do_not_wait() -> None:
     assert primary_of(world).ordinal == 1
     goes_on(Run(world, Desired(3), PILOT), turns=20)
     assert not world.node(1).writable
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_what_a_mariadb_forgets_that_was_chosen_is_not_lost_in_silence(again: bool) -> None:
+    """It starts anew between the record and its promotion. The old primary comes back, or what it had is given up."""
+    world = formed(3, MARIADB, semi_sync=True)
+    world.node(2).lagging = True
+    only_reaches(world, 2)
+    world.write()
+    world.replicate()
+    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    world.lose_node(0)
+    run = Run(world, Desired(3), Failover())
+    goes_on(run)
+    assert primary_of(world).ordinal == 2
+    world.restart(2)
+    world.cut.clear()
+    world.node(2).lagging = False
+    if again:
+        world.fence_node(0)
+        world.node(0).reachable = False
+        found = goes_on(run)
+        assert refused(found, "shop-2 had 1 transaction")
+        world.node(0).reachable = True
+    else:
+        world.fence_node(0)
+        world.lose_volume(0)
+        assert refused(goes_on(run), "shop-2 had 1 transaction")
+        assert not any(node.writable for node in world.nodes.values())
+        goes_on(Run(world, Desired(3), Failover(without=("shop-2",))), turns=20)
+        assert any(node.writable for node in world.nodes.values())
+    world.heal()
+    assert converge(world, Run(world, Desired(3))) == Plan()
+    assert_as_declared(world, Desired(3))
+    assert (world.transactions[0] in primary_of(world).loaded.log) is again
+    assert world.record
+    assert (world.record.without, world.record.had) == ((), {})
+
+
+@pytest.mark.parametrize("how", ["stops applying", "starts anew"])
+def test_what_a_mariadb_forgets_while_a_successor_is_chosen_is_not_lost_in_silence(how: str) -> None:
+    world = formed(3, MARIADB, semi_sync=True)
+    world.node(2).lagging = True
+    only_reaches(world, 2)
+    world.write()
+    world.replicate()
+    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    world.lose_node(0)
+    run = Run(world, Desired(3), Failover())
+    while world.node(2).loaded.receiver:
+        run.turn()
+    if how == "stops applying":
+        world.stop_threads(2, receiver=False)
+    else:
+        world.restart(2)
+    assert refused(goes_on(run), "shop-2 had 1 transaction")
+    assert primary_of(world).ordinal == 0
+    world.heal()
+    assert converge(world, Run(world, Desired(3))) == Plan()
+    assert_as_declared(world, Desired(3))
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_switchover_that_is_killed_beside_one_with_transactions_of_its_own_is_gone_on_with(flavour: str) -> None:
+    """Killed after each part of the act in turn. That one is reported in the end, and nobody waits for it."""
+
+    class Dead(Exception):
+        pass
+
+    for parts in range(40):
+        world = formed(4, flavour, semi_sync=False)
+        only_reaches(world, 0)
+        world.write()
+        world.node(0).reachable = False
+        goes_on(Run(world, Desired(4), Failover()), turns=20)
+        world.heal()
+        old = primary_of(world).ordinal
+        assert refused(converge(world, Run(world, Desired(4))), "shop-0 has 1 transaction")
+        left = iter(range(parts))
+
+        def part(left: t.Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise Dead
+
+        run = Run(world, Desired(4), Switchover("shop-2"))
+        world.between = part
+        killed = False
+        try:
+            goes_on(run, turns=3)
+        except Dead:
+            killed = True
+        world.between = lambda: None
+        found = converge(world, Run(world, Desired(4)))
+        assert refused(found, "shop-0 has 1 transaction"), (parts, found)
+        assert refused(found, "is no replica of anybody"), (parts, found)
+        assert [node.ordinal for node in world.nodes.values() if node.writable] == [primary_of(world).ordinal]
+        assert world.record
+        assert world.record.without == ()
+        if not killed:
+            break
+    assert parts > 8, "it was never killed in the middle"
+    assert primary_of(world).ordinal == 2 != old
+
+
+def test_a_failover_that_waits_for_a_replica_is_told_to_go_on_without_it() -> None:
+    world = formed(3, MYSQL, semi_sync=False)
+    world.lose_node(0)
+    run = Run(world, Desired(3), Failover())
+    while primary_of(world).ordinal == 0:
+        run.turn()
+    world.fence_node(0)
+    world.lose_node(2)
+    found = goes_on(run)
+    assert isinstance(found, Plan)
+    assert "wait until every replica answers once more" in found.steps[0].sentence
+    goes_on(Run(world, Desired(3), Failover(without=("shop-2",))))
+    assert world.node(1).writable

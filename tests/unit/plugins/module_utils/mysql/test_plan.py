@@ -11,6 +11,8 @@ import typing as t
 
 import pytest
 
+from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mysql import _act
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import Wish as Failover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import plan_failover
@@ -436,6 +438,7 @@ def test_who_got_more_from_the_old_primary_until_it_was_gone_takes_its_place() -
         "dismissed": "shop-0",
         "dismissed_uid": "uid-0",
         "without": (),
+        "had": {},
         "cut_off": False,
     }
 
@@ -567,3 +570,48 @@ def test_no_other_primary_before_the_pods_ask_who_is() -> None:
     )
     for found in (plan_switchover(TARGET, Switchover(), seen), plan_failover(TARGET, Failover(), seen)):
         assert "is not that of the role yet" in reason(found)
+
+
+def test_a_mariadb_that_was_halted_and_cannot_apply_is_named_before_a_successor_is_chosen() -> None:
+    """What it has received is not counted any more, and it may have it alone."""
+    source = Source(TARGET.host(0), receiver="No", applier="No", error="Duplicate entry", apply_error="Duplicate entry")
+    forgets = halted(2, executed=gtids(of_0="1-4"), received=gtids(), uptime=100.0)
+    forgets = dataclasses.replace(forgets, source=source)
+    seen = dataclasses.replace(LOST, answers={**LOST.answers, 2: forgets})
+    assert "shop-2 does not apply what it has received" in reason(plan_failover(TARGET, Failover(), seen))
+    assert first(plan_failover(TARGET, Failover(without=("shop-2",)), seen)) == "record shop-record"
+
+
+def test_whom_a_hand_over_finds_apart_is_recorded_before_the_primary_takes_no_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever is to take writes after a killed run would be kept from it by that one for ever."""
+    seen = dataclasses.replace(HEALTHY, answers={**HEALTHY.answers, 2: ERRANT})
+    step = plan_switchover(TARGET, Switchover(to="shop-1"), seen).steps[0]
+    assert (step.action, step.data["without"]) == ("hand_over", ("shop-2",))
+    written: list[Record] = []
+
+    def write(_observer: object, record: Record) -> Record:
+        written.append(record)
+        return dataclasses.replace(record, resource_version="2")
+
+    def hand_over(**given: t.Any) -> None:
+        assert [record.without for record in written] == [("shop-2",)]
+        given["record"]()
+        raise NotYet("killed")
+
+    monkeypatch.setattr(_act, "_write", write)
+    monkeypatch.setattr(_act, "hand_over", hand_over)
+    with pytest.raises(NotYet):
+        _act.act(t.cast("t.Any", Watched()), step, seen)
+    told = [(record.epoch, record.without, record.resource_version) for record in written]
+    assert told == [(1, ("shop-2",), "1"), (2, ("shop-2",), "2")]
+
+
+class Watched:
+    """Reaches every server."""
+
+    links = dict.fromkeys(range(3), "a link")
+
+    def forget_objects(self) -> None:
+        """Nothing is remembered."""
