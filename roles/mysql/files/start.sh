@@ -86,12 +86,16 @@ fi
 # shellcheck disable=SC2329 # by the trap
 asked() {
     # What is started from here ignores TERM too.
-    timeout -s KILL 4 mysql --no-defaults --socket=/run/mysqld/mysqld.sock --user=stateful_health --connect-timeout=3 --batch \
-        --skip-column-names --force --execute="CALL stateful_kube.take_no_writes(); SELECT 'read_only', @@GLOBAL.read_only; SHOW GLOBAL STATUS LIKE \
-'Rpl_semi_sync_source_clients'; SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_wait_sessions'" 2>&1
+    timeout -s KILL 4 mysql --no-defaults --socket=/run/mysqld/mysqld.sock --user=stateful_health --connect-timeout=3 \
+        --batch --skip-column-names --force --execute="CALL stateful_kube.take_no_writes(); SELECT 'read_only', \
+@@GLOBAL.read_only; SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_clients'; SHOW GLOBAL STATUS LIKE \
+'Rpl_semi_sync_source_wait_sessions'" 2>&1
 }
 # shellcheck disable=SC2329
 stop() {
+    # A server that is not there yet is told once it is.
+    told=1
+    [ -n "$child" ] || return 0
     trap '' TERM
     signal=KILL
     said=$(asked | tr '\t\n' '= ')
@@ -105,10 +109,11 @@ stop() {
     esac
     kill -"$signal" "$child" 2>/dev/null || :
 }
-signal=
+signal='' told='' child=''
+trap stop TERM
 "$@" &
 child=$!
-trap stop TERM
+[ -z "$told" ] || [ -n "$signal" ] || stop
 status=0
 wait "$child" || status=$?
 # That may have been ended by the signal alone.
