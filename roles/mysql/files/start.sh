@@ -85,11 +85,12 @@ fi
 # the role has no such procedure, and one that has a long statement under way does not succeed: those are asked alone.
 # shellcheck disable=SC2329 # by the trap
 asked() {
-    # What is started from here ignores TERM too.
-    timeout -s KILL 4 mysql --no-defaults --socket=/run/mysqld/mysqld.sock --user=stateful_health --connect-timeout=3 \
-        --batch --skip-column-names --force --execute="CALL stateful_kube.take_no_writes(); SELECT 'read_only', \
-@@GLOBAL.read_only; SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_clients'; SHOW GLOBAL STATUS LIKE \
-'Rpl_semi_sync_source_wait_sessions'" 2>&1
+    # What is started from here ignores TERM too. After an error the client goes on with the next line, and not within one.
+    printf '%s;\n' 'CALL stateful_kube.take_no_writes()' "SELECT 'read_only', @@GLOBAL.read_only" \
+        "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_clients'" \
+        "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_wait_sessions'" |
+        timeout -s KILL 4 mysql --no-defaults --socket=/run/mysqld/mysqld.sock --user=stateful_health \
+            --connect-timeout=3 --batch --skip-column-names --force 2>&1
 }
 # shellcheck disable=SC2329
 stop() {

@@ -122,7 +122,9 @@ HANGS = "#!/bin/sh\nexec sleep 60\n"
 # A primary without replicas, which takes no writes any more where it is told that before it is asked.
 TAKES = """#!/bin/sh
 read_only=0
-case "$*" in *" --force "*"--execute=CALL stateful_kube.take_no_writes(); SELECT 'read_only', "*) read_only=1 ;; esac
+IFS= read -r first
+case "$first $*" in "CALL stateful_kube.take_no_writes(); "*" --force"*) read_only=1 ;; esac
+cat >/dev/null
 printf 'read_only\\t%s\\nRpl_semi_sync_source_clients\\t0\\nRpl_semi_sync_source_wait_sessions\\t0\\n' "$read_only"
 """
 
