@@ -6,8 +6,15 @@
 
 from __future__ import annotations
 
+import gc
+
 import hypothesis
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("stateful", deadline=None)
 hypothesis.settings.load_profile("stateful")
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays to the end: nobody has to look through it for garbage, again and again."""
+    gc.freeze()

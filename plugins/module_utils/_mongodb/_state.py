@@ -262,8 +262,12 @@ class Snapshot:
 
 
 def newest_config(told: t.Iterable[t.Optional[Config]]) -> t.Optional[Config]:
-    newest: t.Optional[Config] = None
-    for config in told:
-        if config and (newest is None or config.newer_than(newest)):
-            newest = config
-    return newest
+    """The one that no other is newer than.
+
+    With a forced one among three, each may be newer than the next, in a circle: what somebody forced counts then.
+    """
+    configs = [config for config in told if config]
+    for config in configs:
+        if not any(other.newer_than(config) for other in configs):
+            return config
+    return max((config for config in configs if config.forced), key=lambda config: config.version, default=None)

@@ -21,6 +21,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 CATALOGUE = ROOT / "docs" / "errors.md"
+# The plugins, and what else has messages in the catalogue.
+FOLDERS = ("plugins", "tools", "tests/lab/lab")
 VARIES = "…"
 
 # What ends a task, or is told when its time is up.
@@ -40,6 +42,7 @@ ELSEWHERE = {
     "'minio'": ("the class writes the sentence itself", "MissingLibrary"),
     "'cryptography'": ("the class writes the sentence itself", "MissingLibrary"),
 }
+WRITERS = {name for _why, name in ELSEWHERE.values() if name}
 # Messages that are left out of the catalogue.
 LEFT_OUT = {
     "unreachable code": "it satisfies a type checker and is never raised",
@@ -66,29 +69,59 @@ def template_text(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"{{.*?}}", VARIES, text, flags=re.DOTALL))
 
 
-@functools.cache
-def trees(*folders: str) -> tuple[tuple[str, ast.Module], ...]:
-    paths = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
-    return tuple((str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
+class Python(t.NamedTuple):
+    """What is looked at. The trees it is found in are let go: that much in memory slows down every other test."""
+
+    #: every text that may be a message
+    texts: list[str]
+    #: where an outcome is made in plugins, and its message
+    raised: list[tuple[str, ast.expr]]
+    #: what writes messages for others
+    writers: list[t.Union[ast.FunctionDef, ast.ClassDef]]
+    #: classes of plugins that are made of an outcome
+    derived: set[str]
 
 
-def no_messages(tree: ast.Module) -> set[ast.AST]:
+def no_messages(nodes: list[ast.AST]) -> set[ast.AST]:
     """Docstrings, and what ansible-doc shows."""
     shown = ("DOCUMENTATION", "EXAMPLES", "RETURN")
     return {
         node.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in shown)
+        for node in nodes
+        if isinstance(node, ast.Expr) or (isinstance(node, ast.Assign) and name_of(node.targets[0]) in shown)
     }
+
+
+def name_of(node: ast.AST) -> str:
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+@functools.cache
+def python() -> Python:
+    found = Python([], [], [], set())
+    for path in (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        left_out = no_messages(nodes)
+        found.texts.extend(text for node in nodes if node not in left_out and (text := rendered(node)))
+        if path.is_relative_to(ROOT / FOLDERS[0]):
+            look_at(str(path.relative_to(ROOT)), nodes, found)
+    return found
+
+
+def look_at(path: str, nodes: list[ast.AST], found: Python) -> None:
+    for node in nodes:
+        if isinstance(node, ast.Call) and node.args and name_of(node.func) in OUTCOMES:
+            found.raised.append((f"{path}:{node.lineno}", node.args[0]))
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in WRITERS:
+            found.writers.append(node)
+        if isinstance(node, ast.ClassDef) and {name_of(base) for base in node.bases} & set(OUTCOMES):
+            found.derived.add(node.name)
 
 
 @functools.cache
 def source() -> str:
     """Every text of the source that may be a message, one a line."""
-    texts = []
-    for _path, tree in trees("plugins", "tools", "tests/lab/lab"):
-        left_out = no_messages(tree)
-        texts += [text for node in ast.walk(tree) if node not in left_out and (text := rendered(node))]
+    texts = list(python().texts)
     for folder in ("roles", "playbooks"):
         for path in (ROOT / folder).rglob("*"):
             if path.suffix in (".yml", ".j2", ".sh") and path.parent.name != "meta":
@@ -103,30 +136,22 @@ def fragments() -> tuple[str, ...]:
 
 
 @functools.cache
-def raised() -> tuple[tuple[str, ast.expr], ...]:
-    """Where an outcome is made in plugins, and its message."""
-    return tuple(
-        (f"{path}:{node.lineno}", node.args[0])
-        for path, tree in trees("plugins")
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).rpartition(".")[2] in OUTCOMES
-    )
+def speaking() -> tuple[str, ...]:
+    """Two words, such as `has failed`, are worth a place in the catalogue, and too few to speak for a whole message."""
+    return tuple(fragment for fragment in fragments() if words(fragment) > 2)
 
 
 def written_by(name: str) -> list[str]:
     """The sentences of a function that writes a message, or of a class that has it."""
     found = []
-    for _path, tree in trees("plugins"):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef) and node.name == name:
-                inside: list[t.Optional[ast.expr]] = [
-                    part.value for part in ast.walk(node) if isinstance(part, ast.Return)
-                ]
-            elif isinstance(node, ast.ClassDef) and node.name == name:
-                inside = [part.args[0] for part in ast.walk(node) if isinstance(part, ast.Call) and part.args]
-            else:
-                continue
-            found += [text for part in inside if part and words(text := rendered(part) or "") > 2]
+    for node in python().writers:
+        if node.name != name:
+            continue
+        if isinstance(node, ast.FunctionDef):
+            inside: list[t.Optional[ast.expr]] = [part.value for part in ast.walk(node) if isinstance(part, ast.Return)]
+        else:
+            inside = [part.args[0] for part in ast.walk(node) if isinstance(part, ast.Call) and part.args]
+        found += [text for part in inside if part and words(text := rendered(part) or "") > 2]
     return found
 
 
@@ -156,8 +181,7 @@ def words(text: str) -> int:
 
 
 def has_entry(message: str) -> bool:
-    """Two words, such as `has failed`, are worth a place in the catalogue, and too few to speak for a whole message."""
-    return any(words(fragment) > 2 and fragment in message for fragment in fragments())
+    return any(fragment in message for fragment in speaking())
 
 
 def test_a_fragment_is_long_enough_to_mean_something() -> None:
@@ -175,7 +199,7 @@ def test_every_fragment_is_in_the_source() -> None:
 
 def test_every_outcome_of_the_plugins_has_an_entry() -> None:
     lost = []
-    for place, message in raised():
+    for place, message in python().raised:
         if ast.unparse(message) in ELSEWHERE:
             continue
         text = rendered(message)
@@ -186,7 +210,7 @@ def test_every_outcome_of_the_plugins_has_an_entry() -> None:
     assert lost == []
 
 
-@pytest.mark.parametrize("name", sorted({name for _why, name in ELSEWHERE.values() if name}))
+@pytest.mark.parametrize("name", sorted(WRITERS))
 def test_what_is_written_elsewhere_has_an_entry_too(name: str) -> None:
     written = written_by(name)
     assert written
@@ -194,19 +218,13 @@ def test_what_is_written_elsewhere_has_an_entry_too(name: str) -> None:
 
 
 def test_no_class_of_outcomes_is_forgotten() -> None:
-    derived = {
-        node.name
-        for _path, tree in trees("plugins")
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & set(OUTCOMES)
-    }
-    assert derived - set(OUTCOMES) == set()
+    assert python().derived - set(OUTCOMES) == set()
 
 
 def test_the_lists_of_this_test_are_needed() -> None:
-    expressions = {ast.unparse(message) for _place, message in raised()}
+    expressions = {ast.unparse(message) for _place, message in python().raised}
     assert set(ELSEWHERE) - expressions == set()
-    assert set(LEFT_OUT) - {rendered(message) for _place, message in raised()} == set()
+    assert set(LEFT_OUT) - {rendered(message) for _place, message in python().raised} == set()
 
 
 def test_every_refusal_of_a_role_or_playbook_has_an_entry() -> None:

@@ -11,11 +11,11 @@ An entry that is not in this table is a decision to be made, not an accident: sa
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import json
 import pathlib
 import subprocess
 import sys
-import typing as t
 
 import pytest
 
@@ -24,6 +24,7 @@ ALL_MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("
 # They change the host that they run on: no action in ansible-playbook, and nothing of Kubernetes.
 HOST_MODULES = ["nfs_export"]
 MODULES = [module for module in ALL_MODULES if module not in HOST_MODULES]
+NAMES = {"action": MODULES, "modules": ALL_MODULES}
 
 # The package kubernetes, used narrowly, and what it brings by itself.
 KUBERNETES = """
@@ -88,12 +89,12 @@ IMPORTED_MODULES = {
     "claim_resize": ("", "concurrent ssl"),
     "manifests": ("", "concurrent ssl"),
     "mongodb_repair": ("", "concurrent ssl"),
-    "mongodb_backup": ("", "concurrent ssl"),
+    "mongodb_backup": ("", "concurrent email ssl"),
     "mongodb_backup_fetch": ("", "concurrent email http ssl"),
-    "mongodb_restore": ("", "concurrent ssl"),
+    "mongodb_restore": ("", "concurrent email ssl"),
     "mongodb_replica_set": ("", "concurrent ssl"),
     "mongodb_replica_set_info": ("", "concurrent ssl"),
-    "mongodb_snapshot": ("", "concurrent ssl"),
+    "mongodb_snapshot": ("", "concurrent email ssl"),
     "mongodb_switchover": ("", "concurrent ssl"),
     "mongodb_role": ("", "concurrent ssl"),
     "mongodb_root_password": ("", "concurrent ssl"),
@@ -103,14 +104,14 @@ IMPORTED_MODULES = {
     "mongodb_tls": ("", "concurrent ssl"),
     "mongodb_user": ("", "concurrent ssl"),
     "mysql_adopt": ("", "concurrent ssl"),
-    "mysql_backup": ("", "concurrent ssl"),
+    "mysql_backup": ("", "concurrent email ssl"),
     "mysql_failover": ("", "concurrent ssl"),
     "mysql_import": ("", "concurrent ssl"),
     "mysql_replication": ("", "concurrent ssl"),
     "mysql_replication_info": ("", "concurrent ssl"),
     "mysql_replication_password": ("", "concurrent ssl"),
     "mysql_root_password": ("", "concurrent ssl"),
-    "mysql_restore": ("", "concurrent ssl"),
+    "mysql_restore": ("", "concurrent email ssl"),
     "mysql_switchover": ("", "concurrent ssl"),
     "mysql_user": ("", "concurrent ssl"),
     "objects_info": ("", "ssl"),
@@ -135,27 +136,33 @@ BEFORE = {
     "action": "ansible.cli.playbook, ansible.executor.task_queue_manager, ansible.plugins.action",
     "modules": "ansible.module_utils.basic",
 }
+# Each name is imported in a process of its own, forked when all of that is loaded: loading it takes half a second.
 SCRIPT = """
-import importlib, importlib.metadata, json, sys
+import importlib, json, os, sys
 import {before}
 before = set(sys.modules)
-importlib.import_module("ansible_collections.stateful.kube.plugins.{kind}.{name}")
-new = set(sys.modules) - before
-installed = set(importlib.metadata.packages_distributions()) - {{"ansible", "ansible_collections"}}
-print(json.dumps({{
-    "others": sorted({{name.partition(".")[0] for name in new}} & installed),
-    "standard": sorted({{name.partition(".")[0] for name in new}} & sys.stdlib_module_names),
-    "kubernetes": sorted(name for name in new if name.partition(".")[0] == "kubernetes"),
-    "own": sorted(name for name in new if name.startswith("ansible_collections.stateful.kube.plugins.")),
-}}))
+for name in sys.argv[1:]:
+    if child := os.fork():
+        if os.waitpid(child, 0)[1]:
+            sys.exit("That was " + name + ".")
+        continue
+    importlib.import_module("ansible_collections.stateful.kube.plugins.{kind}." + name)
+    print(json.dumps([name, sorted(set(sys.modules) - before)]), flush=True)
+    os._exit(0)
 """
 
 
 @functools.cache
-def imports(kind: str, name: str, plain: bool = True) -> dict[str, list[str]]:
-    """What a fresh interpreter imports for it, where the environment names no cluster or lets it run in a pod."""
+def installed() -> frozenset[str]:
+    """The packages of others."""
+    return frozenset(importlib.metadata.packages_distributions()) - {"ansible", "ansible_collections"}
+
+
+@functools.cache
+def loaded(kind: str, plain: bool) -> dict[str, list[str]]:
+    """For each action or module what is imported for it, where the environment names no cluster or is that of a pod."""
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(before=BEFORE[kind], kind=kind, name=name)],
+        [sys.executable, "-c", SCRIPT.format(before=BEFORE[kind], kind=kind), *NAMES[kind]],
         check=False,
         capture_output=True,
         text=True,
@@ -166,9 +173,20 @@ def imports(kind: str, name: str, plain: bool = True) -> dict[str, list[str]]:
         },
     )
     assert done.returncode == 0, done.stderr
-    found = t.cast("dict[str, list[str]]", json.loads(done.stdout))
-    assert f"ansible_collections.stateful.kube.plugins.{kind}.{name}" in found["own"]
-    return found
+    return dict(map(json.loads, done.stdout.splitlines()))
+
+
+@functools.cache
+def imports(kind: str, name: str, plain: bool = True) -> dict[str, list[str]]:
+    new = loaded(kind, plain)[name]
+    assert f"ansible_collections.stateful.kube.plugins.{kind}.{name}" in new
+    packages = {module.partition(".")[0] for module in new}
+    return {
+        "others": sorted(packages & installed()),
+        "standard": sorted(packages & sys.stdlib_module_names),
+        "kubernetes": [module for module in new if module.partition(".")[0] == "kubernetes"],
+        "own": [module for module in new if module.startswith("ansible_collections.stateful.kube.plugins.")],
+    }
 
 
 def heavy(found: dict[str, list[str]]) -> set[str]:

@@ -48,7 +48,7 @@ def played(tmp_path: pathlib.Path, kinds: dict[str, t.Any], certificate: dict[st
 
     (task,) = [one for one in yaml.safe_load((ROLE / "tasks" / "before.yml").read_text()) if one["name"] == TASK]
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         task["stateful.kube.objects_info"]["kubeconfig"] = {
             "apiVersion": "v1",
             "kind": "Config",

@@ -146,7 +146,7 @@ def test_what_is_written_is_sent(parts: list[bytes]) -> None:
 def test_a_server_that_goes_away_ends_the_writing() -> None:
     upload = s3.Upload(t.cast("t.Any", Server(fails_after=100)), "x")
     with pytest.raises(Failure, match="the server is gone"):
-        upload.write(b"x" * s3.CHUNK * 1000)
+        upload.write(b"x" * s3.CHUNK * s3.WAITING * 2)
 
 
 class Memory:

@@ -99,7 +99,7 @@ def server(tmp_path: pathlib.Path) -> t.Iterator[Server]:
     _certificate(tmp_path)
     (tmp_path / "token").write_text(BEARER)
     with Server(tmp_path) as made:
-        worker = threading.Thread(target=made.serve_forever)
+        worker = threading.Thread(target=made.serve_forever, args=(0.05,))
         worker.start()
         yield made
         made.shutdown()

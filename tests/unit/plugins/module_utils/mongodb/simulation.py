@@ -12,6 +12,7 @@ writer that counts what a majority has acknowledged, and it asserts what must ne
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._failure import NotYet
@@ -38,6 +39,7 @@ TICK = 4.0
 Entry = tuple[int, int]  # the term and the number of a write
 
 
+@functools.cache
 def host(ordinal: int) -> str:
     return f"shop-{ordinal}.shop.shop.svc.cluster.local:27017"
 
@@ -275,7 +277,7 @@ class World:
                 node.state, node.has_users, node.synced = SECONDARY, replica_set.has_users, True
                 node.log = source.log
         for name in sorted(replica_set.joining):
-            ordinal = int(name.split(".")[0].rpartition("-")[2])
+            ordinal = ordinal_of(name)
             if self.nodes[ordinal].state in (SECONDARY, ARBITER) and self._majority(replica_set):
                 replica_set.joining.discard(name)
                 replica_set.config = dataclasses.replace(replica_set.config, version=replica_set.config.version + 1)
@@ -579,7 +581,12 @@ class World:
 
 
 def _ordinal(member: MemberConfig) -> int:
-    return int(member.host.split(".")[0].rpartition("-")[2])
+    return ordinal_of(member.host)
+
+
+@functools.cache
+def ordinal_of(name: str) -> int:
+    return int(name.partition(".")[0].rpartition("-")[2])
 
 
 def _member(number: int, ordinal: int, options: MemberOptions) -> MemberConfig:

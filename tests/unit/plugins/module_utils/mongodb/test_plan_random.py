@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
+import functools
 import os
 import typing as t
 
@@ -24,7 +26,7 @@ from ansible_collections.stateful.kube.tests.unit.plugins.module_utils.mongodb.s
 # A failing case is told by its draws; making it smaller takes minutes, and is asked for by hand.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
-# Histories of the longest test; `make simulate` asks for many more.
+# Histories of the longest test, and a measure for the others; `make simulate` asks for many more.
 HISTORIES = int(os.environ.get("STATEFUL_KUBE_HISTORIES", "100"))
 # Looks at a healthy cluster within which every plan must have come to its end.
 BOUND = 150
@@ -49,6 +51,18 @@ def converge(world: World, desired: Desired) -> t.Union[Plan, Refusal]:
             return found
         left = [step.sentence for step in found.steps]
     raise AssertionError(f"still planning after {BOUND} turns: {left}")
+
+
+@functools.cache
+def _formed(members: int) -> World:
+    world = World(members)
+    converge(world, Desired(members))
+    return world
+
+
+def formed(members: int) -> World:
+    """A set of equal members, which there is before anything happens to it."""
+    return copy.deepcopy(_formed(members))
 
 
 @st.composite
@@ -179,7 +193,7 @@ def assert_as_declared(world: World, desired: Desired) -> None:
     assert dict(desired.settings).items() <= dict(replica_set.config.settings).items()
 
 
-@settings(max_examples=200, deadline=None, phases=PHASES)
+@settings(max_examples=HISTORIES * 2, deadline=None, phases=PHASES)
 @given(st.data(), ARBITERS.flatmap(lambda arbiter: desired_of(arbiter=arbiter)), st.booleans())
 def test_forms_one_set_whatever_happens(data: st.DataObject, desired: Desired, parallel: bool) -> None:
     world = World(desired.members, parallel)
@@ -188,7 +202,7 @@ def test_forms_one_set_whatever_happens(data: st.DataObject, desired: Desired, p
     assert_as_declared(world, desired)
 
 
-@settings(max_examples=200, deadline=None, phases=PHASES)
+@settings(max_examples=HISTORIES * 2, deadline=None, phases=PHASES)
 @given(st.data())
 def test_grows_and_changes_a_formed_set(data: st.DataObject) -> None:
     arbiter = data.draw(ARBITERS)
@@ -208,13 +222,12 @@ def test_grows_and_changes_a_formed_set(data: st.DataObject) -> None:
     assert next(iter(world.sets.values())).config.version == version
 
 
-@settings(max_examples=200, deadline=None, phases=PHASES)
+@settings(max_examples=HISTORIES * 2, deadline=None, phases=PHASES)
 @given(st.data(), st.integers(2, 7))
 def test_emptied_disks_never_make_a_second_set(data: st.DataObject, members: int) -> None:
     """Whichever disks are lost, and whoever answers meanwhile, a recorded set is never replaced by a new one."""
     desired = Desired(members)
-    world = World(members)
-    converge(world, desired)
+    world = formed(members)
     lost = data.draw(st.sets(st.integers(0, members - 1), min_size=1))
     for ordinal in lost:
         world.empty(ordinal)
@@ -230,7 +243,7 @@ def test_emptied_disks_never_make_a_second_set(data: st.DataObject, members: int
         assert isinstance(plan(TARGET, desired, world.observe()), Refusal)
 
 
-@settings(max_examples=300, deadline=None, phases=PHASES)
+@settings(max_examples=HISTORIES * 3, deadline=None, phases=PHASES)
 @given(st.data(), st.integers(2, 7), st.booleans(), st.booleans())
 def test_a_redeployed_set_is_found_again(data: st.DataObject, members: int, parallel: bool, forget: bool) -> None:
     """The StatefulSet is deleted and made anew, with or without its record, and some of the disks are lost.
@@ -238,8 +251,7 @@ def test_a_redeployed_set_is_found_again(data: st.DataObject, members: int, para
     The simulation fails at an initiation while any disk holds a set, whoever can or cannot be reached.
     """
     desired = Desired(members)
-    world = World(members)
-    converge(world, desired)
+    world = formed(members)
     world.recreate(parallel, forget)
     lost = data.draw(st.sets(st.integers(0, members - 1)))
     for ordinal in lost:
@@ -290,8 +302,7 @@ def test_scales_up_and_down_and_updates_whatever_happens(data: st.DataObject) ->
 @pytest.mark.parametrize("members", [1, 2, 3, 5, 7])
 def test_a_template_that_cannot_work_takes_one_member_and_gives_it_back(members: int) -> None:
     desired = Desired(members)
-    world = World(members)
-    converge(world, desired)
+    world = formed(members)
     world.change_template(broken=True)
     for _turn in range(30):
         world.tick()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import typing as t
 from types import SimpleNamespace
 
@@ -40,6 +41,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
     Pod,
     Snapshot,
     StatefulSet,
+    newest_config,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
@@ -427,6 +429,18 @@ def test_a_claim_that_nobody_makes_again_is_not_deleted() -> None:
     pods = {o: dataclasses.replace(pod, claims=("by-hand",)) for o, pod in found.seen.pods.items()}
     fixed = dataclasses.replace(found, seen=dataclasses.replace(found.seen, pods=pods, claims={}))
     assert "shop-2 (by-hand)" in refusal(Choice("id1", empty=frozenset({"shop-2"})), fixed)
+
+
+@pytest.mark.parametrize(("version", "forced"), [(2, 2), (3, 2)], ids=["one is unbeaten", "they go in a circle"])
+def test_the_newest_configuration_is_the_same_in_whatever_order_they_are_told(version: int, forced: int) -> None:
+    """Beside a forced one, who is newer depends on which two are compared."""
+    told = [
+        config([right(0)], version=version, term=1),
+        config([right(1)], version=forced, term=0),
+        config([right(2)], version=1, term=2),
+    ]
+    for order in itertools.permutations(told):
+        assert newest_config(order) == told[1]
 
 
 def test_after_it_was_forced_the_old_configurations_do_not_count() -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import typing as t
 
 from hypothesis import given, settings
@@ -34,6 +35,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state impo
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._steps import RECORD
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
 
+# As in test_plan_random.
+HISTORIES = int(os.environ.get("STATEFUL_KUBE_HISTORIES", "50"))
 TARGET = Target(name="shop", namespace="prod", replica_set="shop", root_secret="shop-root")  # noqa: S106
 NAMES = {
     "right": "shop-{}.shop.prod.svc.cluster.local:27017",
@@ -132,9 +135,10 @@ def known(found: Evidence, set_id: str) -> dict[int, Optime]:
 
 
 def newest_config(found: Evidence, set_id: str) -> Config:
-    """By a rule of its own: nobody has one that is newer."""
+    """By a rule of its own: nobody has one that is newer; in a circle the forced one."""
     told = [c for a in found.seen.answers.values() if (c := a.config) and c.set_id == set_id]
-    return next(c for c in told if not any(other.newer_than(c) for other in told))
+    unbeaten = [c for c in told if not any(other.newer_than(c) for other in told)]
+    return (unbeaten or sorted((c for c in told if c.forced), key=lambda c: -c.version))[0]
 
 
 def label_of(member: MemberConfig) -> str:
@@ -180,7 +184,7 @@ def check_force(found: Evidence, choice: Choice, force: Step) -> None:
     assert sum(m.votes for m in here) * 2 <= config.voters or not any(m.electable for m in here)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=HISTORIES * 8, deadline=None)
 @given(cases())
 def test_what_never_happens(case: tuple[Evidence, Choice]) -> None:
     found, choice = case
@@ -237,7 +241,7 @@ def elected(found: Evidence) -> Evidence:
     return dataclasses.replace(found, seen=dataclasses.replace(found.seen, answers=answers))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=HISTORIES * 5, deadline=None)
 @given(cases())
 def test_it_ends_and_forces_once_however_often_it_is_killed(case: tuple[Evidence, Choice]) -> None:
     """Every turn is a run of its own that is killed after its first step: it knows only what is there."""

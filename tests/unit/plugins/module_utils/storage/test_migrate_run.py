@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import types
 import typing as t
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.stateful.kube.plugins.module_utils._cluster import _parallel
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._operation import carry_out
 from ansible_collections.stateful.kube.plugins.module_utils._storage._migrate import Migrate
@@ -50,6 +53,30 @@ class Task:
 
     def abandoned(self) -> bool:
         return False
+
+
+class InTurn(concurrent.futures.Executor):
+    """Calls one after the other: to start threads takes longer than all that the cluster in memory does."""
+
+    def __init__(self, _workers: int) -> None:
+        pass
+
+    def submit(self, function: t.Callable[..., t.Any], /, *args: t.Any, **kwargs: t.Any) -> t.Any:
+        future: concurrent.futures.Future[t.Any] = concurrent.futures.Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except BaseException as exc:
+            future.set_exception(exc)
+        return future
+
+
+@pytest.fixture(autouse=True, scope="module")
+def in_turn() -> t.Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            _parallel, "concurrent", types.SimpleNamespace(futures=types.SimpleNamespace(ThreadPoolExecutor=InTurn))
+        )
+        yield
 
 
 class Run(Migrate):
