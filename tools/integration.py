@@ -25,6 +25,7 @@ import yaml
 TARGETS = pathlib.Path("tests") / "integration" / "targets"
 # Images that a target wants and that not every lab has: the first time they are made, which takes minutes for MinIO.
 IMAGES = {
+    "awx_mysql": ("mysql",),
     "mongodb_backup_s3": ("minio", "python-pymongo"),
     "mysql_adopt": ("mysql",),
     "mysql_autopilot": ("mysql", "python-pymysql"),
