@@ -86,7 +86,7 @@ def forgotten(view: View, lost: t.Mapping[str, Transactions], old: str) -> Refus
     """Nobody takes the place of the old primary without what somebody had received of it."""
     return Refusal(
         f"{'; '.join(f'{pod} had {lacks.describe()}' for pod, lacks in lost.items())}, which nobody has any more who "
-        "may take over: what it has received and not applied a MariaDB forgets at its start. Nothing was changed.",
+        "may take over: what it has received and not applied a MariaDB forgets at its start. Nobody takes writes.",
         view.evidence(),
         (
             f"bring {old} back, which has sent it",
@@ -262,7 +262,7 @@ class _Planner:
         if self.seen.routed != name:
             steps += self._route(name)
         if self.view.promoted and (self.view.record.without or self.view.record.had):
-            sentence = f"record that {name} has taken over: nobody is left out any more"
+            sentence = f"record that {name} has taken over, and leave nobody out any more"
             steps.append(Step(SETTLE, self.target.record, sentence))
         steps += self._labels()
         found = self.seen.stateful_set
