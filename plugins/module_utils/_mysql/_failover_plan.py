@@ -16,6 +16,7 @@ import dataclasses
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import History
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import forgotten, halt, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Kind, Snapshot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import (
@@ -80,24 +81,18 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
     refusal = _still_there(view)
     if refusal:
         return refusal
+    had = view.had(wish.without)
+    remember = _remember(view, had)
     chosen = _chosen(view, wish)
     if isinstance(chosen, Refusal):
-        return chosen
+        return _once_written_down(view, remember, chosen)
     # Whoever has most is known once nobody gets more.
     still = [ordinal for ordinal in view.replicas if view.receives(ordinal)]
     idle = _idle(view, [ordinal for ordinal in view.replicas if target.pod(ordinal) not in wish.without])
     if isinstance(idle, Refusal):
-        return idle
+        return _once_written_down(view, remember, idle)
     if idle:
-        return Plan(tuple(idle))
-    had = view.had(wish.without)
-    new_to_us = ", ".join(pod for pod in had if pod not in seen.record.had)
-    remember = Step(
-        REMEMBER,
-        target.record,
-        f"record what {new_to_us} has received and not applied, because it forgets that at its start",
-        data={"had": had},
-    )
+        return Plan((*remember, *idle))
     old, new = seen.record.primary, target.pod(chosen)
     data = {
         "epoch": seen.record.epoch + 1,
@@ -110,7 +105,7 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
     }
     return Plan(
         (
-            *((remember,) if new_to_us else ()),
+            *remember,
             *halt(view, still),
             Step(RECORD, target.record, f"record that {new} is primary in place of {old}", data=data),
             Step(DISMISS, old, f"delete the pod of {old}, which was primary, and see it gone before anybody writes"),
@@ -118,6 +113,26 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
         ),
         _warnings(view, wish, old),
     )
+
+
+def _remember(view: View, had: t.Mapping[str, History]) -> list[Step]:
+    new_to_us = [pod for pod in had if not _written_down(view, pod, had[pod])]
+    if not new_to_us:
+        return []
+    sentence = f"record what {', '.join(new_to_us)} has received and not applied, because it forgets that at its start"
+    return [Step(REMEMBER, view.target.record, sentence, data={"had": had})]
+
+
+def _written_down(view: View, pod: str, had: History) -> bool:
+    """A failover that came to no end may have left less. While one receives more and more the first look counts."""
+    noted = view.record.had.get(pod)
+    source = view.seen.answer(t.cast(int, view.target.ordinal(pod))).source
+    return noted is not None and (noted.contains(had) or bool(source and source.receiver == "Yes"))
+
+
+def _once_written_down(view: View, remember: t.Sequence[Step], refusal: Refusal) -> t.Union[Plan, Refusal]:
+    """What was seen now may be forgotten when somebody runs it again: the next look of this run refuses."""
+    return Plan((*remember, view.wait("wait until somebody can take over"))) if remember else refusal
 
 
 def _left_out(view: View, wish: Wish) -> Plan:

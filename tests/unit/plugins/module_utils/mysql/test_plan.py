@@ -17,6 +17,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired impo
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import Wish as Failover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import plan_failover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._flavour import MySQL
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import BinlogState
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Answer, Kind, Record, Snapshot, Source
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import Wish as Switchover
@@ -580,6 +581,50 @@ def test_a_mariadb_that_was_halted_and_cannot_apply_is_named_before_a_successor_
     seen = dataclasses.replace(LOST, answers={**LOST.answers, 2: forgets})
     assert "shop-2 does not apply what it has received" in reason(plan_failover(TARGET, Failover(), seen))
     assert first(plan_failover(TARGET, Failover(without=("shop-2",)), seen)) == "record shop-record"
+
+
+def mariadb(ordinal: int, executed: str, received: str, **more: t.Any) -> Answer:
+    """One that forgets at its start what it has received and not applied."""
+    position = BinlogState.position(received)
+    return halted(ordinal, executed=BinlogState.parse(executed), received=position, uptime=100.0, **more)
+
+
+BEHIND = mariadb(2, "0-100-140", "0-100-150")
+FORGOT = mariadb(2, "0-100-140", "")
+
+
+def test_what_a_mariadb_may_forget_is_written_down_before_anybody_is_refused() -> None:
+    seen = dataclasses.replace(LOST, answers={0: SILENT, 1: SILENT, 2: BEHIND})
+    found = plan_failover(TARGET, Failover(), seen)
+    assert actions(found) == ["remember shop-record", "wait"]
+    had = found.steps[0].data["had"]
+    written = recorded(seen, had=had)
+    assert "shop-1 does not answer" in reason(plan_failover(TARGET, Failover(), written))
+    back = {0: SILENT, 1: mariadb(1, "0-100-140", "0-100-140"), 2: FORGOT}
+    found = plan_failover(TARGET, Failover(), dataclasses.replace(written, answers=back))
+    assert "shop-2 had 10 transactions" in reason(found)
+
+
+def test_what_an_earlier_failover_wrote_down_is_not_taken_for_all() -> None:
+    seen = recorded(LOST, had={"shop-2": BinlogState.parse("0-100-145")})
+    seen = dataclasses.replace(seen, answers={0: SILENT, 1: SILENT, 2: BEHIND})
+    assert first(plan_failover(TARGET, Failover(), seen)) == "remember shop-record"
+    more = dataclasses.replace(BEHIND, source=Source(TARGET.host(0), receiver="Yes"))
+    seen = dataclasses.replace(seen, answers={**seen.answers, 2: more})
+    assert "shop-1 does not answer" in reason(plan_failover(TARGET, Failover(), seen))
+
+
+def test_what_a_mariadb_may_forget_is_written_down_before_another_one_applies() -> None:
+    stopped = Source(TARGET.host(0), receiver="Connecting", applier="No", lag=None)
+    idle = dataclasses.replace(mariadb(1, "0-100-140", "0-100-145"), source=stopped)
+    seen = dataclasses.replace(LOST, answers={0: SILENT, 1: idle, 2: BEHIND})
+    assert actions(plan_failover(TARGET, Failover(), seen))[:2] == ["remember shop-record", "apply shop-1"]
+    stumbles = dataclasses.replace(idle, source=dataclasses.replace(stopped, apply_error="Duplicate entry"))
+    seen = dataclasses.replace(seen, answers={**seen.answers, 1: stumbles})
+    found = plan_failover(TARGET, Failover(), seen)
+    assert actions(found) == ["remember shop-record", "wait"]
+    written = recorded(seen, had=found.steps[0].data["had"])
+    assert "shop-1 does not apply" in reason(plan_failover(TARGET, Failover(), written))
 
 
 def test_whom_a_hand_over_finds_apart_is_recorded_before_the_primary_takes_no_writes(
