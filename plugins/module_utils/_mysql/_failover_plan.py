@@ -182,9 +182,11 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
             (
                 f"bring {names} back, and run again",
                 "go on without, and lose what nobody else has: without="
-                + ",".join(view.target.pod(ordinal) for ordinal in silent),
+                + ",".join(view.target.pod(ordinal) for ordinal in sorted({*without, *silent})),
             ),
         )
+    # Where nobody else is there, one of those takes over whose loss is no matter: what it has, it keeps.
+    there = there or [o for o in view.servers_asked if o != view.primary]
     named = view.target.ordinal(wish.to) if wish.to else None
     if wish.to and (named is None or named not in there or not view.stays(named)):
         return Refusal(
@@ -208,7 +210,7 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
         )
     lost = view.forgotten(best, wish.without)
     if lost:
-        return forgotten(view, lost, view.record.primary)
+        return forgotten(view, lost, view.record.primary, wish.without)
     if named is not None and not all(_has_all(view, named, other) for other in there):
         return Refusal(
             f"to: {wish.to} lacks transactions that {view.target.pod(best)} has. Nothing was changed.",

@@ -82,7 +82,7 @@ def halt(view: View, ordinals: t.Iterable[int]) -> list[Step]:
     ]
 
 
-def forgotten(view: View, lost: t.Mapping[str, Transactions], old: str) -> Refusal:
+def forgotten(view: View, lost: t.Mapping[str, Transactions], old: str, but: t.Collection[str]) -> Refusal:
     """Nobody takes the place of the old primary without what somebody had received of it."""
     return Refusal(
         f"{'; '.join(f'{pod} had {lacks.describe()}' for pod, lacks in lost.items())}, which nobody has any more who "
@@ -90,7 +90,7 @@ def forgotten(view: View, lost: t.Mapping[str, Transactions], old: str) -> Refus
         view.evidence(),
         (
             f"bring {old} back, which has sent it",
-            f"playbook stateful.kube.failover, and lose that: without={','.join(lost)}",
+            f"playbook stateful.kube.failover, and lose that: without={','.join(sorted({*but, *lost}))}",
         ),
     )
 
@@ -430,7 +430,7 @@ class _Planner:
         asked = [o for o in self.view.servers_asked if self.target.pod(o) not in record.without]
         best = None if self.view.pending or old not in asked else self.view.most(asked)
         if best is None or best != old or self.view.forgotten(best, record.without):
-            raise _Refused(forgotten(self.view, lost, record.dismissed))
+            raise _Refused(forgotten(self.view, lost, record.dismissed, record.without))
         return best
 
     def _unwait(self) -> list[Step]:

@@ -544,6 +544,27 @@ def test_what_a_mariadb_forgets_while_a_successor_is_chosen_is_not_lost_in_silen
     assert_as_declared(world, Desired(3))
 
 
+def test_the_old_primary_is_dismissed_although_its_successor_has_forgotten() -> None:
+    """Killed between the record and the deletion, and the successor applies nothing more: the old one may be back."""
+    world = formed(3, MARIADB, semi_sync=True)
+    world.node(2).lagging = True
+    only_reaches(world, 2)
+    world.write()
+    world.replicate()
+    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    world.node(0).reachable = False
+    run = Run(world, Desired(3), Failover())
+    while primary_of(world).ordinal == 0:
+        run.turn()
+    assert world.record
+    assert not world.record.dismissed_uid
+    world.stop_threads(2, receiver=False)
+    world.heal()
+    assert converge(world, Run(world, Desired(3))) == Plan()
+    assert_as_declared(world, Desired(3))
+    assert world.transactions[0] in primary_of(world).loaded.log
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_switchover_that_is_killed_beside_one_with_transactions_of_its_own_is_gone_on_with(flavour: str) -> None:
     """Killed after each part of the act in turn. That one is reported in the end, and nobody waits for it."""

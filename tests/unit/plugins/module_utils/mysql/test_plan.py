@@ -627,6 +627,42 @@ def test_what_a_mariadb_may_forget_is_written_down_before_another_one_applies() 
     assert "shop-1 does not apply" in reason(plan_failover(TARGET, Failover(), written))
 
 
+@pytest.mark.parametrize("to", ["", "shop-1"])
+def test_the_only_replica_takes_over_without_what_it_forgot(to: str) -> None:
+    there = {0: SILENT, 1: mariadb(1, "0-100-140", "")}
+    seen = recorded(snapshot(list(there.values())), had={"shop-1": BinlogState.parse("0-100-150")})
+    refused = plan_failover(TARGET, Failover(to=to), seen)
+    assert "shop-1 had 10 transactions" in reason(refused)
+    assert "without=shop-1" in refused.choices[1]
+    found = plan_failover(TARGET, Failover(to=to, without=("shop-1",)), seen)
+    assert first(found) == "record shop-record"
+    assert (found.steps[0].data["primary"], found.steps[0].data["had"]) == ("shop-1", {})
+    begun = recorded(
+        seen, epoch=2, primary="shop-1", dismissed="shop-0", dismissed_uid="uid", without=("shop-1",), had={}
+    )
+    assert "promote shop-1" in actions(plan_failover(TARGET, Failover(without=("shop-1",)), begun))
+
+
+def test_where_all_forgot_the_advice_names_all_of_them_and_helps() -> None:
+    answers = {0: SILENT, 1: mariadb(1, "0-100-140", ""), 2: mariadb(2, "0-100-141", "")}
+    had = {pod: BinlogState.parse("0-100-150") for pod in ("shop-1", "shop-2")}
+    seen = recorded(dataclasses.replace(LOST, answers=answers), had=had)
+    for without in ((), ("shop-1",), ("shop-2",)):
+        refused = plan_failover(TARGET, Failover(without=without), seen)
+        assert "which nobody has any more" in reason(refused)
+        assert refused.choices[1].endswith("without=shop-1,shop-2")
+    found = plan_failover(TARGET, Failover(without=("shop-1", "shop-2")), seen)
+    assert first(found) == "record shop-record"
+    assert found.steps[0].data["primary"] == "shop-2"
+
+
+def test_who_is_left_out_already_stays_so_in_the_advice() -> None:
+    seen = dataclasses.replace(LOST, answers={0: SILENT, 1: SILENT, 2: SILENT})
+    refused = plan_failover(TARGET, Failover(without=("shop-1",)), seen)
+    assert "shop-2 does not answer" in reason(refused)
+    assert refused.choices[1].endswith("without=shop-1,shop-2")
+
+
 def test_whom_a_hand_over_finds_apart_is_recorded_before_the_primary_takes_no_writes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
