@@ -403,6 +403,11 @@ class _Planner:
         best = self.view.most(others)
         back = False
         if lost and (best is None or self.view.forgotten(best, record.without)):
+            if self._dismiss():
+                # A refusal would keep it from being told to go, and from coming back.
+                return [
+                    self.view.wait(f"wait until {record.dismissed} is gone, or back with what {', '.join(lost)} had")
+                ]
             best = self._back(lost)
             back = True
         if best is None or best == self.view.primary:
