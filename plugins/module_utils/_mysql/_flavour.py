@@ -211,13 +211,14 @@ class MySQL(Flavour):
 
     def _let_stop(self, client: Client) -> None:
         """On this server alone: each one gets it before it takes writes."""
-        client.run("SET SESSION sql_log_bin = 0")
+        # A backup may keep everybody from such statements (LOCK INSTANCE FOR BACKUP), which would wait for a year.
+        client.run("SET SESSION sql_log_bin = 0", "SET SESSION lock_wait_timeout = 1")
         try:
             for statement in _TAKE_NO_WRITES:
                 # Servers that others have made may have no such account, and start.sh does without.
                 _forgiving(client, statement)
         finally:
-            client.run("SET SESSION sql_log_bin = 1")
+            client.run("SET SESSION lock_wait_timeout = DEFAULT", "SET SESSION sql_log_bin = 1")
 
     def fence(self, client: Client) -> None:
         client.run(
