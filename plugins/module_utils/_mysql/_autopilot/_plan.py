@@ -72,12 +72,21 @@ def plan_autopilot(target: Target, wish: Wish, seen: Snapshot) -> Found:
         if view.promoted and not answer.waits and seen.record.waits:
             sentence = f"record that commits of {seen.record.primary} do not wait for a replica"
             return Found(Plan((Step(WAITS, target.record, sentence, data={"by": ""}),)))
+        if view.promoted and answer.waits and any(_halted(view, ordinal) for ordinal in view.replicas):
+            return _goes_on(view, plan(target, desired, seen))
         return Found()
     why = _held_back(view, wish)
     if why:
         return Found(held_back=f"{seen.record.primary} gives no answer, and no other one takes over: {why}")
     failover = plan_failover(target, Failover(lag_limit=wish.lag_limit, by=wish.by), seen)
     return Found(held_back=failover.sentence()) if isinstance(failover, Refusal) else Found(failover)
+
+
+def _halted(view: View, ordinal: int) -> bool:
+    """Whether it was told to receive nothing more, by a failover that came to no end: commits would wait for it."""
+    source = view.seen.answer(ordinal).source
+    told = source is not None and source.receiver == "No" and source.applier == "Yes"
+    return told and view.attached(ordinal) and not view.broken(ordinal)
 
 
 def _lost_again(view: View) -> bool:

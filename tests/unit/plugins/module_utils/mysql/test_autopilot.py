@@ -162,6 +162,17 @@ def test_afterwards_the_others_follow_and_the_commits_are_looked_at_again() -> N
     assert actions(done) == ["waits"]
 
 
+def test_only_who_was_halted_is_attached_again() -> None:
+    back = primary(semi_sync=True, waits=True)
+    halted, other = dataclasses.replace(HALTED[0], semi_sync=True), replica(2, semi_sync=True)
+    assert actions(answers(WAITING, back, halted, other))[0] == "attach"
+    stopped = dataclasses.replace(t.cast("t.Any", halted.source), applier="No")
+    assert actions(answers(WAITING, back, dataclasses.replace(halted, source=stopped), other)) == []
+    errant = dataclasses.replace(halted, executed=gtids(of_0="1-5", of_1="1"))
+    assert held_back(answers(WAITING, back, errant, other)) == ""
+    assert actions(answers(WAITING, primary(), halted, other)) == ["waits"]
+
+
 # For how long nothing was heard.
 
 

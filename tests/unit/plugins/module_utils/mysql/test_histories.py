@@ -418,6 +418,25 @@ def test_the_autopilot_does_nothing_while_a_replica_is_away_too() -> None:
     assert primary_of(world).ordinal == 1
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_replicas_that_the_autopilot_halted_follow_again_where_the_primary_is_back(flavour: str) -> None:
+    """It halts them, cannot decide, and whom it took for lost is there again: its commits would wait for ever."""
+    world = piloted(flavour)
+    world.lose_node(0)
+    run = Run(world, Desired(3), PILOT)
+    while any(world.node(ordinal).loaded.receiver for ordinal in (1, 2)):
+        run.turn()
+    world.lose_node(2)
+    goes_on(run)
+    world.node(0).lost = world.node(2).lost = False
+    goes_on(run)
+    assert primary_of(world).ordinal == 0
+    world.write()
+    world.tick()
+    assert world.transactions[0].acknowledged
+    assert all(world.node(ordinal).loaded.receiver for ordinal in (1, 2))
+
+
 def test_the_autopilot_waits_for_every_server_that_could_acknowledge() -> None:
     """One goes away between the record and the end."""
     world = piloted(MYSQL)
