@@ -81,12 +81,13 @@ fi
 # there (seen with 9.7: it switches semi-synchronous replication off first). A primary that was cut off, whose node comes
 # back, would so acknowledge what nobody else will ever have. One that is killed acknowledges nothing, and recovers.
 # So first it takes no writes any more, which waits a second for commits that are under way: where that succeeds none
-# waits, and none comes between the question and the end. A server that was not let take writes since this version of
+# waits, and none comes between the question and the end. Where it does not, the server may be read_only all the same, but
+# not super_read_only, which a replica is from its start on. A server that was not let take writes since this version of
 # the role has no such procedure, and one that has a long statement under way does not succeed: those are asked alone.
 # shellcheck disable=SC2329 # by the trap
 asked() {
     # What is started from here ignores TERM too. After an error the client goes on with the next line, and not within one.
-    printf '%s;\n' 'CALL stateful_kube.take_no_writes()' "SELECT 'read_only', @@GLOBAL.read_only" \
+    printf '%s;\n' 'CALL stateful_kube.take_no_writes()' "SELECT 'super_read_only', @@GLOBAL.super_read_only" \
         "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_clients'" \
         "SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_source_wait_sessions'" |
         timeout -s KILL 4 mysql --no-defaults --socket=/run/mysqld/mysqld.sock --user=stateful_health \
@@ -103,7 +104,7 @@ stop() {
     case $said in
     # Who takes no writes, who has replicas and no commit that waits, and who does not take connections yet (no socket,
     # or nobody who listens).
-    *'read_only=1 '* | *'_clients='[1-9]*'_wait_sessions=0 ' | *'ERROR 2002 '*'(2)'* | *'ERROR 2002 '*'(111)'*)
+    *'super_read_only=1 '* | *'_clients='[1-9]*'_wait_sessions=0 ' | *'ERROR 2002 '*'(2)'* | *'ERROR 2002 '*'(111)'*)
         signal=TERM
         ;;
     *) echo "Commits may wait for a replica, so the server is killed: it must not acknowledge them. It said: $said" >&2 ;;

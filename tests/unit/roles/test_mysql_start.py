@@ -121,12 +121,27 @@ HANGS = "#!/bin/sh\nexec sleep 60\n"
 
 # A primary without replicas, which takes no writes any more where it is told that before it is asked.
 TAKES = """#!/bin/sh
-read_only=0
+super=0
 IFS= read -r first
-case "$first $*" in "CALL stateful_kube.take_no_writes(); "*" --force"*) read_only=1 ;; esac
+case "$first $*" in "CALL stateful_kube.take_no_writes(); "*" --force"*) super=1 ;; esac
 cat >/dev/null
-printf 'read_only\\t%s\\nRpl_semi_sync_source_clients\\t0\\nRpl_semi_sync_source_wait_sessions\\t0\\n' "$read_only"
+printf 'super_read_only\\t%s\\nRpl_semi_sync_source_clients\\t0\\nRpl_semi_sync_source_wait_sessions\\t0\\n' "$super"
 """
+
+
+# One that is read_only, which whoever is privileged writes to, and such a commit waits.
+HALFWAY = """#!/bin/sh
+while IFS= read -r line; do
+    case $line in
+    CALL*) echo 'ERROR 1205 (HY000) at line 1: Lock wait timeout exceeded; try restarting transaction' ;;
+    *@@GLOBAL.super_read_only*) printf 'super_read_only\\t0\\n' ;;
+    *@@GLOBAL.read_only*) printf 'read_only\\t1\\n' ;;
+    *_wait_sessions*) printf 'Rpl_semi_sync_source_wait_sessions\\t1\\n' ;;
+    *) printf 'Rpl_semi_sync_source_clients\\t0\\n' ;;
+    esac
+done
+"""
+CLIENTS = {"hangs": HANGS, "takes": TAKES, "halfway": HALFWAY}
 
 
 def stopped(root: pathlib.Path, said: str, semi_sync: bool = True, flavour: str = "mysql") -> tuple[str, int]:
@@ -138,7 +153,7 @@ def stopped(root: pathlib.Path, said: str, semi_sync: bool = True, flavour: str 
     (root / "my.cnf").write_text("[mysqld]\n" + "rpl_semi_sync_replica_enabled = ON\n" * semi_sync)
     (root / "said").write_text(said)
     (root / "bin").mkdir()
-    client = HANGS if said == "hangs" else TAKES if said == "takes" else f"#!/bin/sh\ncat {root}/said\n"
+    client = CLIENTS.get(said, f"#!/bin/sh\ncat {root}/said\n")
     for name, text in (("mysqld", SERVER), ("mariadbd", SERVER), ("mysql", client)):
         (root / "bin" / name).write_text(text)
         (root / "bin" / name).chmod(0o755)
@@ -164,10 +179,10 @@ def stopped(root: pathlib.Path, said: str, semi_sync: bool = True, flavour: str 
     return rest, process.returncode
 
 
-def told(read_only: int, clients: int, waiting: int) -> str:
+def told(super_read_only: int, clients: int, waiting: int) -> str:
     """As the client writes it."""
     names = ("Rpl_semi_sync_source_clients", "Rpl_semi_sync_source_wait_sessions")
-    return f"read_only\t{read_only}\n{names[0]}\t{clients}\n{names[1]}\t{waiting}\n"
+    return f"super_read_only\t{super_read_only}\n{names[0]}\t{clients}\n{names[1]}\t{waiting}\n"
 
 
 @pytest.mark.parametrize(
@@ -182,6 +197,7 @@ def told(read_only: int, clients: int, waiting: int) -> str:
         "ERROR 2002 (HY000): Can't connect to local MySQL server through socket '/run/mysqld/mysqld.sock' (11)\n",
         "",
         "hangs",
+        "halfway",
     ],
 )
 def test_a_primary_whose_commits_may_wait_acknowledges_none_when_it_stops(tmp_path: pathlib.Path, said: str) -> None:
