@@ -82,8 +82,9 @@ fi
 # back, would so acknowledge what nobody else will ever have. One that is killed acknowledges nothing, and recovers.
 # So first it takes no writes any more, which waits a second for commits that are under way: where that succeeds none
 # waits, and none comes between the question and the end. Where it does not, the server may be read_only all the same,
-# but not super_read_only, which a replica is from its start on. A server that was not let take writes since this version
-# of the role has no such procedure, and one that has a long statement under way does not succeed: those are asked alone.
+# but not super_read_only, which a replica is from its start on. A server that was not let take writes since this
+# version of the role has no such procedure, and one that has a long statement under way does not succeed: those are
+# asked alone.
 # shellcheck disable=SC2329 # by the trap
 asked() {
     # What is started from here ignores TERM too. After an error the client goes on with the next line, and not within one.

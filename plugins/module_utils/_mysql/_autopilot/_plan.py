@@ -74,12 +74,22 @@ def plan_autopilot(target: Target, wish: Wish, seen: Snapshot) -> Found:
             return Found(Plan((Step(WAITS, target.record, sentence, data={"by": ""}),)))
         if view.promoted and answer.waits and any(_halted(view, ordinal) for ordinal in view.replicas):
             return _goes_on(view, plan(target, desired, seen))
+        if answer.serves and not view.promoted and view.pending:
+            return Found(held_back=_unfinished(view))
         return Found()
     why = _held_back(view, wish)
     if why:
         return Found(held_back=f"{seen.record.primary} gives no answer, and no other one takes over: {why}")
     failover = plan_failover(target, Failover(lag_limit=wish.lag_limit, by=wish.by), seen)
     return Found(held_back=failover.sentence()) if isinstance(failover, Refusal) else Found(failover)
+
+
+def _unfinished(view: View) -> str:
+    """A failover that somebody asked for, or of a version that noted otherwise whether commits waited."""
+    return (
+        f"{view.record.primary} takes no writes yet, because the pod of {view.record.dismissed}, which was primary, is "
+        "not seen gone: see to its node, and run the playbook stateful.kube.failover once more"
+    )
 
 
 def _halted(view: View, ordinal: int) -> bool:

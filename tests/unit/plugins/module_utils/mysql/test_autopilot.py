@@ -139,7 +139,11 @@ def test_after_that_it_is_cut_off() -> None:
 def test_one_whose_commits_did_not_wait_is_not_cut_off() -> None:
     record = dataclasses.replace(t.cast(Record, RECORDED.record), cut_off=False)
     seen = dataclasses.replace(answers(RECORDED, SILENT, *HALTED), record=record)
-    assert actions(seen, dataclasses.replace(WISH, cut_off=True)) == []
+    late = dataclasses.replace(WISH, cut_off=True)
+    assert "shop-1 takes no writes yet, because the pod of shop-0" in held_back(seen, late)
+    gone = with_pod(seen, 0, uid="uid-of-the-next")
+    assert held_back(gone, late) == ""
+    assert held_back(answers(seen, SILENT, primary(1, epoch=2), HALTED[1]), late) == ""
 
 
 def test_what_only_one_that_was_cut_off_has_was_never_acknowledged() -> None:
