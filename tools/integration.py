@@ -30,6 +30,7 @@ IMAGES = {
     "mysql_adopt": ("mysql",),
     "mysql_autopilot": ("mysql", "python-pymysql"),
     "mysql_backup": ("mysql", "mariadb"),
+    "mysql_backup_physical": ("mysql", "mariadb"),
     "mysql_import": ("mysql", "mariadb"),
     "mysql_replication": ("mysql",),
     "mysql_user": ("mysql", "mariadb"),

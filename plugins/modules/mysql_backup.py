@@ -54,6 +54,17 @@ options:
     type: str
     choices: [full, binlog]
     default: full
+  method:
+    description:
+      - How a full backup is made. V(dump) is what C(mysqldump) or C(mariadb-dump) writes - every version reads it.
+      - V(physical) is a copy of the server's files - faster to make and by far faster to restore where there is much
+        data, and only for servers of the same series. C(mariadb-backup) makes it of MariaDB. Of MySQL the clone plugin
+        does, into a folder of the server's volume first, which needs as much free room there as the data takes, and
+        copies tables of InnoDB alone.
+      - Backups of both kinds are kept, removed and continued by binary logs alike.
+    type: str
+    choices: [dump, physical]
+    default: dump
   keep:
     description:
       - How many full backups of this very data to keep, the new one included. Older ones are removed after the new one
@@ -69,7 +80,8 @@ options:
     description:
       - Whether to prove the backup before older ones are removed. It is restored into a server of its own, in a pod of
         the application's namespace that lives as long as that takes. That server is dumped in the same way, and every
-        table and definition is compared.
+        table and definition is compared. With O(method=physical) a server of its own is started on the files, and
+        reads every table (C(CHECK TABLE)).
       - The pod has an emptyDir, and asks for three times the size of the dump on its node's disk. The account needs the
         rights to create and delete jobs and pods for it.
       - Not with O(mode=binlog).
@@ -136,10 +148,10 @@ state:
     backups:
       description:
         - All complete backups of this name there, the newest last, with C(backup) (the name of its folder), C(kind),
-          C(set_id) (which life of the data it is of), C(flavour), C(version), C(member) (the pod that was read),
-          C(started), C(ended), C(until) (of a full backup the time from which on it can be restored to, of binary logs
-          the time that they reach to), C(gtid), C(databases), C(tables), C(rows), C(accounts), C(logs), C(bytes) and
-          C(verified).
+          C(method) (of a full one), C(set_id) (which life of the data it is of), C(flavour), C(version), C(member) (the
+          pod that was read), C(started), C(ended), C(until) (of a full backup the time from which on it can be restored
+          to, of binary logs the time that they reach to), C(gtid) (what is in it, of O(method=physical) at least),
+          C(databases), C(tables), C(rows) (both of a dump alone), C(accounts), C(logs), C(bytes) and C(verified).
       type: list
       elements: dict
       returned: always
@@ -175,6 +187,7 @@ SPECIFICATION = {
         "dest": {"type": "path"},
         "s3": s3_argument(),
         "mode": {"type": "str", "choices": ["full", "binlog"], "default": "full"},
+        "method": {"type": "str", "choices": ["dump", "physical"], "default": "dump"},
         "keep": {"type": "int", "default": 0},
         "read_from": {"type": "str"},
         "verify": {"type": "bool", "default": False},

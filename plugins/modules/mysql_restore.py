@@ -23,11 +23,19 @@ description:
   - Where no binary log was applied, the number of rows of every table is compared with that of the backup at the end.
   - As long as a restore is not complete, an annotation of the ConfigMap C(NAME-record) says so, and backups are
     refused. A run that was killed is begun anew by the same command. The name need not be typed again for that.
+  - Of a backup with O(stateful.kube.mysql_backup#module:method=physical) the files are unpacked beside the data of the
+    primary, on the same volume, which needs the room, and a server is started on them there. Only when that has gone
+    well does the pod of the primary start anew with them, and every other member takes a copy of it in place of its
+    data. Accounts are those of the backup, but those of root and of the role have the passwords of this application's
+    Secrets. Servers of the same series are required. The data of before is removed at the very end.
+  - A restore of files that was killed goes on where it was, with the same command; where it was killed while binary
+    logs were applied, it begins anew. Until it has come to its end, nobody else is made primary.
   - Meanwhile C(event_scheduler) is off on the primary. Writes of others are not kept from it. Stop the applications
     that use the databases.
   - The account needs the rights to get the StatefulSet, the Secret and the Service, to get and patch the ConfigMap
     C(NAME-record), to list pods and persistentvolumeclaims, to get pods, to get and create C(pods/portforward) and
-    C(pods/exec), and to get, create, update and delete leases.
+    C(pods/exec), and to get, create, update and delete leases; of files
+    besides what M(stateful.kube.mysql_replication) needs to replace pods.
 extends_documentation_fragment:
   - stateful.kube._attributes
   - stateful.kube._connection
@@ -66,6 +74,7 @@ options:
     description:
       - Whether to add the accounts of the full backup, with their passwords, roles and what they may do. Accounts that
         are there already keep their passwords, and may do more where the backup says so.
+      - A backup with O(stateful.kube.mysql_backup#module:method=physical) brings all of its accounts in any case.
     type: bool
     default: false
   overwrite_data_of:
@@ -152,7 +161,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import s3_argument
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._arguments import target_arguments
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import PHYSICAL
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore import Restore, source_of
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._swap import FilesRestore
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import require_driver
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
@@ -185,7 +196,8 @@ def run(task: Task) -> dict[str, t.Any]:
         target = Target.of(task.params, cluster.namespace)
         source = source_of(task.params, cluster, target.namespace, task)
         with Observer(cluster, target) as observer:
-            return carry_out(Restore(observer, source, task, task.params["wait_timeout"]), task)
+            restore = FilesRestore if source.wish.base.method == PHYSICAL else Restore
+            return carry_out(restore(observer, source, task, task.params["wait_timeout"]), task)
 
 
 def main() -> None:

@@ -44,6 +44,8 @@ def problems(target: Target, seen: Snapshot) -> list[str]:
         found.append(view.said(view.primary))
     elif seen.record.importing:
         found.append(f"{name} takes no writes until the import from {seen.record.importing} is cut over, or given up")
+    elif seen.record.swapping:
+        found.append(f"a restore of {seen.record.restoring or 'files'} has not come to its end: run it again")
     elif not view.promoted:
         found.append(f"{name} is recorded as primary, and takes no writes: run the playbook stateful.kube.mysql")
     if seen.routed != name:

@@ -70,7 +70,8 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
     begun = view.primary_answer.serves and not view.promoted
     if begun and seen.record.dismissed and not seen.record.importing and {*wish.without} - {*seen.record.without}:
         return _left_out(view, wish)
-    if seen.record.importing or (wish.away_from and seen.record.primary != wish.away_from):
+    # While the files of a backup are put in place, every other server has data of before.
+    if seen.record.importing or seen.record.swapping or (wish.away_from and seen.record.primary != wish.away_from):
         return plan(target, view.desired, seen)
     if begun:
         # An earlier run has got so far.

@@ -34,6 +34,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import
     NOTE,
     PROMOTE,
     RECORD,
+    REPLACE,
     ROUTE,
     SCALE,
     SETTLE,
@@ -250,6 +251,8 @@ class _Planner:
     def _formed(self) -> list[Step]:
         steps = [self._fence(ordinal) for ordinal in self._intruders()]
         steps += self._dismiss()
+        if self.view.swap_pending:
+            return steps + self._swap() + self._end()
         if not self.view.promoted:
             steps += self._unpromoted()
             if not self.view.primary_answer.serves:
@@ -278,8 +281,9 @@ class _Planner:
         if new and self.view.primary_answer.serves:
             steps.append(self.view.wait(f"wait until {', '.join(new)} has taken a copy of the data and answers"))
             steps += [self._attach(ordinal) for ordinal in self.desired.ordinals if not self._exists(ordinal)]
-        steps += self._leave()
-        steps += self.rolling.steps()
+        if not self.view.record.swapping:
+            steps += self._leave()
+            steps += self.rolling.steps()
         if any(step.change for step in steps):
             return steps + self._end()
         return steps + self._not_yet()
@@ -348,6 +352,25 @@ class _Planner:
             sentence = f"let {name} replicate from nobody, so that it acknowledges nothing for {self.target.pod(old)}"
             return [Step(DETACH, name, sentence, data={"ordinal": ordinal})]
         return []
+
+    def _swap(self) -> list[Step]:
+        """The primary puts the files of a backup in the place of its data when its pod starts anew."""
+        record, pod = self.view.record, self.view.pod(self.view.primary)
+        name, answer = record.primary, self.view.primary_answer
+        if pod.uid == record.swap_uid and not pod.deleting:
+            sentence = f"replace {name} by a new pod, which puts the restored files in the place of its data"
+            return [Step(REPLACE, name, sentence, data={"pod": name, "uid": pod.uid})]
+        if not answer.serves or pod.deleting:
+            why = answer.detail or pod.obstacle or "it is about to end"
+            return [self.view.wait(f"wait until {name} has put the restored files in place and answers: {why}")]
+        raise _Refused(
+            Refusal(
+                f"{name} was started anew to put the files of {record.restoring or 'a backup'} in the place of its "
+                "data, and has not: they are not on its volume. It takes no writes, and nobody else does.",
+                self.view.evidence(),
+                ("run the same restore again", f"bring back the volume of {name} that has them"),
+            )
+        )
 
     def _unpromoted(self) -> list[Step]:
         ordinal, answer = self.view.primary, self.view.primary_answer

@@ -69,6 +69,8 @@ def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
         importing=str(data.get("importing", "")),
         imported=str(data.get("imported", "")),
         restoring=str(restoring(found).get("backup", "")),
+        swap=str(data.get("swap", "")),
+        swap_uid=str(data.get("swap_uid", "")),
         resource_version=str(found["metadata"].get("resourceVersion", "")),
     )
 
@@ -84,7 +86,9 @@ def _history(text: str, target: Target) -> History:
         ) from exc
 
 
-def write(cluster: Cluster, target: Target, record: Record) -> Record:
+def write(
+    cluster: Cluster, target: Target, record: Record, annotations: t.Optional[t.Mapping[str, t.Optional[str]]] = None
+) -> Record:
     """Put this in place of the version that the record names; without one there must be none. Raises NotYet.
 
     Gives it back as it stands there now.
@@ -105,11 +109,16 @@ def write(cluster: Cluster, target: Target, record: Record) -> Record:
         "cut_off": f"{epoch} true" if record.cut_off else "",
         "importing": record.importing,
         "imported": record.imported,
+        "swap": record.swap,
+        "swap_uid": record.swap_uid,
     }
     metadata: Object = {"name": target.record, "namespace": target.namespace}
     with _as_seen(target):
         if record.resource_version:
-            patch = {"metadata": {"resourceVersion": record.resource_version}, "data": data}
+            about: Object = {"resourceVersion": record.resource_version}
+            if annotations:
+                about["annotations"] = dict(annotations)
+            patch = {"metadata": about, "data": data}
             written = cluster.merge("v1", "ConfigMap", target.record, target.namespace, patch)
         else:
             labels = {
@@ -125,9 +134,13 @@ def write(cluster: Cluster, target: Target, record: Record) -> Record:
 
 def begin_life(cluster: Cluster, target: Target, record: Record) -> None:
     """Before the numbers of transactions begin anew: what was backed up before is of other data. Raises NotYet."""
-    metadata = {"resourceVersion": record.resource_version, "annotations": {LIFE: secrets.token_hex(8)}}
+    metadata = {"resourceVersion": record.resource_version, "annotations": another_life()}
     with _as_seen(target):
         cluster.merge("v1", "ConfigMap", target.record, target.namespace, {"metadata": metadata})
+
+
+def another_life() -> dict[str, t.Optional[str]]:
+    return {LIFE: secrets.token_hex(8)}
 
 
 def life(found: Object) -> str:

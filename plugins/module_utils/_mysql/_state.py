@@ -129,7 +129,16 @@ class Record:
     imported: str = ""
     #: the backup whose restore has not come to its end, as the restore has noted; never written from here
     restoring: str = ""
+    #: files of a backup that the primary of an epoch is to put in the place of its data when its pod starts anew, as
+    #: EPOCH.NAME; and the uid of the pod that has not done so
+    swap: str = ""
+    swap_uid: str = ""
     resource_version: str = ""
+
+    @property
+    def swapping(self) -> bool:
+        """Whether a restore of files goes on: others have data of before, until they have their copies."""
+        return self.swap.partition(".")[0] == str(self.epoch)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,6 +77,13 @@ def plan_switchover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan,
             (f"its members are {names}",),
             ("name one of these", "leave to out for the best one"),
         )
+    if seen.record.swapping:
+        return Refusal(
+            f"A restore of {seen.record.restoring or 'a backup'} into {target.name} has not come to its end, and until "
+            f"then nobody but {primary} has what was restored for certain. Nothing was changed.",
+            view.evidence(),
+            ("run that restore to its end, with the same options",),
+        )
     if not done and view.promoted and seen.record.cut_off and view.pending:
         return Refusal(
             f"{seen.record.dismissed}, which was primary before and was cut off, is not seen gone yet, and who takes "

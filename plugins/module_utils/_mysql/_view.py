@@ -48,6 +48,11 @@ class View:
         return answer.serves and answer.own == mine and not answer.read_only and answer.source is None
 
     @property
+    def swap_pending(self) -> bool:
+        """Whether the recorded primary has yet to put restored files in the place of its data."""
+        return self.record.swapping and self.primary_answer.own != (self.record.primary, self.record.epoch)
+
+    @property
     def present(self) -> list[int]:
         """Ordinals that are declared or still there."""
         replicas = self.seen.stateful_set.replicas if self.seen.stateful_set else 0

@@ -52,13 +52,16 @@ read_record() {
     :* | *: | *[!0-9:]*) fail "The record of the set has no whole number as epoch or members: see the ConfigMap whose \
 name ends in -record." ;;
     esac
+    # Restored files, which the primary of this epoch puts in the place of its data.
+    swap=$(cat /run/record/swap 2>/dev/null || :)
+    case $swap in "$epoch".*) ;; *) swap= ;; esac
 }
 
 # What an earlier try left. Renamed first, so that whoever is at it still cannot finish what is half gone.
 discard() {
     run rm -rf "$home"/discarded.*
-    for left in "$home"/initialising.* "$home"/cloning.*; do
-        [ -e "$left" ] || continue
+    for left in "$home"/initialising.* "$home"/cloning.* "$home"/restoring.* "$home"/restored.* "$home"/replaced.*; do
+        [ -e "$left" ] && [ "${left##*/}" != "replaced.$swap" ] || continue
         mv -T "$left" "$home/discarded.$POD_UID.${left##*/}"
     done
     run rm -rf "$home"/discarded.*
@@ -159,7 +162,9 @@ quote() {
 # Replicas first, the newest of them before the others: the primary has enough to do.
 donors() {
     # A replica may lack what this one lacked, which is why it is to take a copy.
-    [ -z "$token" ] || echo "$primary"
+    [ -z "$token$swap" ] || echo "$primary"
+    # While restored files are put in place, it has other data than the primary.
+    [ -z "$swap" ] || return 0
     ordinal=$members
     while [ "$ordinal" -gt 0 ]; do
         ordinal=$((ordinal - 1))
@@ -215,6 +220,13 @@ clean() {
         history=
         ;;
     esac
+    if [ -n "$swap" ]; then
+        said=$(echo "SELECT CONCAT(pod, ' ', epoch) FROM stateful_kube.own;" | sql --skip-column-names)
+        if [ "$said" != "$primary $epoch" ]; then
+            kill "$pid"
+            fail "The copy is of data that $primary had before a restore, and is not used."
+        fi
+    fi
     sql <<SQL
 SET SESSION sql_log_bin = 0;
 RESET REPLICA ALL;
@@ -244,6 +256,13 @@ the only server, restore a backup. To begin anew with nothing at all, remove it 
 }
 
 read_record
+# The data of before is kept until the restore comes to its end. A pod that dies between the two goes on with the second.
+if [ -n "$swap" ] && [ "$primary" = "$POD_NAME" ] && [ -d "$home/restored.$swap" ]; then
+    [ ! -d "$data" ] || mv -T "$data" "$home/replaced.$swap"
+    mv -T "$home/restored.$swap" "$data"
+    sync -f "$home"
+    echo "The restored files are in the place of the data."
+fi
 # A new copy in place of the data that is there, once for each token.
 token=
 if [ "$primary" != "$POD_NAME" ]; then
@@ -277,6 +296,7 @@ found=
 for entry in "$home"/*; do
     case ${entry##*/} in
     '*' | "$folder" | lost+found | initialising.* | cloning.* | copied.* | discarded.*) ;;
+    restoring.* | restored.* | replaced.*) ;;
     *) found="$found ${entry##*/}" ;;
     esac
 done

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -272,6 +273,66 @@ def test_a_new_copy_takes_the_place_of_data_once_for_each_token(place: Place) ->
     place.givers("shop-0")
     assert place.run(name="shop-1")[0] == 0
     assert place.there() == {"data": ["mysql.ibd", "of-shop-0", "started"], "copied.second": []}
+
+
+@pytest.mark.parametrize("left", [["data", "restored.3.abc"], ["restored.3.abc", "replaced.3.abc"]])
+def test_the_primary_puts_restored_files_in_the_place_of_its_data_also_after_it_was_killed(
+    place: Place, left: list[str]
+) -> None:
+    for name in left:
+        (place.home / name).mkdir()
+        (place.home / name / "mysql.ibd").touch()
+        (place.home / name / name).touch()
+    place.record(epoch="3", swap="3.abc")
+    before = [name for name in left if not name.startswith("restored")]
+    for _start in range(2):
+        assert place.run()[0] == 0
+        assert place.there() == {
+            "data": ["mysql.ibd", "restored.3.abc"],
+            "replaced.3.abc": sorted([*before, "mysql.ibd"]),
+        }
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("shop-1", {"swap": "3.abc"}),
+        ("shop-0", {"swap": "2.abc"}),
+        ("shop-0", {"swap": ""}),
+        ("shop-0", {"swap": "3.other"}),
+        ("shop-0", {}),
+    ],
+)
+def test_what_was_unpacked_and_is_not_asked_for_is_removed(place: Place, name: str, record: dict[str, str]) -> None:
+    place.data("own")
+    for left in ("restored.2.abc", "restored.3.abc", "restoring.7", "replaced.2.old"):
+        (place.home / left).mkdir()
+    place.record(epoch="3", **record)
+    assert place.run(name=name)[0] == 0
+    assert place.there() == {"data": ["mysql.ibd", "own"]}
+
+
+def test_while_files_are_restored_a_copy_counts_of_the_primary_that_has_them_alone(place: Place) -> None:
+    place.data("old")
+    place.record(epoch="3", copy="shop-1 first\n", swap="3.abc")
+    place.givers("shop-2")
+    started = place.start(name="shop-1")
+    waited_for((place.root / "slept").exists)
+    assert set(place.asked()) == {"shop-0"}
+    place.givers("shop-0", "shop-2")
+    said, complained = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert "The copy is of data that shop-0 had before a restore" in said + complained
+    assert place.there()["data"] == ["mysql.ibd", "old"]
+    told = CLIENT.format(root=place.root) + f'case $(cat {place.root}/said) in *CONCAT*) echo "shop-0 3" ;; esac\n'
+    place.program("mysql", told)
+    assert place.run(name="shop-1", pod="two")[0] == 0
+    assert place.there() == {"data": ["mysql.ibd", "of-shop-0", "started"], "copied.first": []}
+    # As of one that is new.
+    shutil.rmtree(place.home)
+    place.home.mkdir()
+    assert place.run(name="shop-2", pod="three")[0] == 0
+    assert set(place.asked()) == {"shop-0"}
 
 
 @pytest.mark.parametrize("copy", ["shop-0 first", "shop-10 first", ""])

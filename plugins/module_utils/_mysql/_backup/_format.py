@@ -6,8 +6,8 @@
 
 """What a backup of MySQL or MariaDB is: its record, and how backups belong together. Pure.
 
-A full backup is what mysqldump or mariadb-dump writes, and the accounts beside it. One of mode binlog holds closed
-files of the primary's binary log, as they are.
+A full backup is what mysqldump or mariadb-dump writes, and the accounts beside it; or, by the method physical, a copy
+of the files of a server. One of mode binlog holds closed files of the primary's binary log, as they are.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import 
 FORMAT = "mysql-1"
 FULL = "full"
 BINLOG = "binlog"
+# How a full one is made.
+DUMPED = "dump"
+PHYSICAL = "physical"
 DUMP = "dump.sql.gz"
 ACCOUNTS = "accounts.sql.gz"
 
@@ -67,7 +70,8 @@ class Manifest:
     ended: str
     #: transactions that are behind its first binary log; empty for a full one
     start: str
-    #: all that it leads to, as the server of this flavour writes histories
+    #: all that it leads to, as the server of this flavour writes histories; a copy of files may lead further, and the
+    #: server that is started on them says how far
     end: str
     #: of a full one, nothing that was committed behind this time is in it; of binary logs, everything before it is
     until: str
@@ -80,6 +84,9 @@ class Manifest:
     events: tuple[tuple[str, str], ...] = ()
     accounts: int = 0
     verified: str = ""
+    method: str = DUMPED
+    #: bytes that a copy of files takes on a volume
+    room: int = 0
 
     @property
     def size(self) -> int:
@@ -124,6 +131,7 @@ class Manifest:
         return {
             "backup": self.backup,
             "kind": self.kind,
+            "method": self.method if self.kind == FULL else None,
             "set_id": self.set_id,
             "flavour": self.flavour,
             "version": self.version,

@@ -16,16 +16,20 @@ from ansible_collections.stateful.kube.plugins.module_utils._backup_places._fold
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place, Writing
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import FAILED, iso
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql import _record
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _accounts as accounts
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _files as files
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _programs as programs
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._census import Census
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import (
     ACCOUNTS,
     BINLOG,
     DUMP,
+    DUMPED,
+    PHYSICAL,
     Manifest,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._logs import new_logs
@@ -55,6 +59,16 @@ def life(cluster: Cluster, target: Target) -> tuple[str, dict[str, t.Any]]:
     """Which life of the data this is, and the note of a restore that has not come to its end."""
     found = cluster.get("v1", "ConfigMap", target.record, target.namespace) or {"metadata": {}}
     return _record.life(found), _record.restoring(found)
+
+
+def require_programs(cluster: Cluster, namespace: str, pod: str, flavour: str, title: str) -> None:
+    """Raises Failure where the image lacks what copies of files are made and read with."""
+    found = execute(cluster, namespace, pod, files.lacking(flavour))
+    if found.rc == 0 and found.stdout.strip():
+        raise Failure(
+            f"{title}: the image of {pod} lacks {', '.join(found.stdout.split())}, without which no copy of files is "
+            "made or restored. Use an image that has them, as the public one has, or dumps (method dump)."
+        )
 
 
 class Backup(Operation[Around]):
@@ -142,10 +156,13 @@ class Backup(Operation[Around]):
             end=logs.end if logs else "",
             until=logs.until if logs else "",
             files=(),
+            method=self._wish.method if logs is None else DUMPED,
         )
         try:
             if logs:
                 self._copy(step.target, server, writer, logs.copied)
+            elif self._wish.method == PHYSICAL:
+                manifest = self._files(step.target, server, writer, manifest, observed)
             else:
                 manifest = self._all(step.target, server, writer, manifest, observed)
             manifest = dataclasses.replace(manifest, ended=iso(time.time()), files=tuple(writer.files))
@@ -208,6 +225,33 @@ class Backup(Operation[Around]):
             accounts=sum(one.startswith("CREATE ") for one in statements),
         )
 
+    def _files(
+        self, pod: str, server: Server, writer: Writing[Manifest], manifest: Manifest, observed: Around
+    ) -> Manifest:
+        observer, flavour = self._observer, server.flavour
+        require_programs(observer.cluster, observer.target.namespace, pod, flavour, self.title)
+        databases = server.databases()
+        unsafe = server.without_transactions(databases) if flavour != MARIADB else []
+        if unsafe:
+            raise Failure(
+                f"{self.title}: {', '.join(unsafe[:5])}{' and others' if unsafe[5:] else ''} cannot be copied, because "
+                "the clone plugin of MySQL copies tables of InnoDB alone. Give them that engine, or make a dump "
+                "(method dump)."
+            )
+        writer.require_room(server.size() // COMPRESSED, self._wish.dest)
+        for one in (server, self._primary(server, observed)):
+            one.ask("FLUSH NO_WRITE_TO_BINLOG BINARY LOGS")
+        # All of this is in the copy, which is of a later moment.
+        end, size, tail = server.executed(), 0, b""
+        command = files.copy(flavour, observer.credentials.username)
+        for data in self._stored(writer, files.path(flavour), self._pods().run(pod, command), "copied"):
+            size, tail = size + len(data), (tail + data)[-100:]
+        if not files.whole(flavour, tail):
+            raise Ended("the copy has no end, although the program that wrote it says that it is complete")
+        if server.databases() != databases:
+            raise Gone("databases came or went meanwhile, and the list of them was made before")
+        return dataclasses.replace(manifest, end=end, until=server.now(), databases=databases, room=size)
+
     def _stored(self, writer: Writing[Manifest], path: str, packed: t.Iterable[bytes], what: str) -> t.Iterator[bytes]:
         """Write what is compressed already to a file of the backup, and hand it on uncompressed."""
         file, size = writer.open(path, packed=True), 0
@@ -246,11 +290,14 @@ class Backup(Operation[Around]):
         verify_files(self._place, made, lambda _size: self._alive.say("reading the files again"))
         try:
             with Scratch(observer.cluster, observer.target, self._alive, self.wait_timeout) as scratch:
-                scratch.check(self._place, made, live)
+                if made.method == PHYSICAL:
+                    scratch.check_files(self._place, made, live)
+                else:
+                    scratch.check(self._place, made, live)
         except Differs as exc:
             self._note(f"{FAILED} {iso(time.time())}: {exc}")
             raise Failure(
-                f"{self.title}: {made.backup} does not restore to what was dumped: {exc}. It is marked as such, and "
+                f"{self.title}: {made.backup} does not restore to what was there: {exc}. It is marked as such, and "
                 "not used. Take another one, and look at the disks of this host and of the server that was read."
             ) from exc
         except (Ended, Gone) as exc:

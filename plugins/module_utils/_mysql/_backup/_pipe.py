@@ -22,8 +22,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._operation import Ta
 
 # Seconds between two lines of progress.
 SAY_EVERY = 5.0
-# What a client says whose server has gone, or ends its session: another try may do better.
-_GONE = re.compile(r"\b(?:1053|1927|2002|2003|2006|2013|2055|4031)\b")
+# What a client says whose server has gone, or ends its session, or is copied by another one: another try may do better.
+_GONE = re.compile(r"\b(?:1053|1927|2002|2003|2006|2013|2055|3634|4031)\b")
 
 
 class Ended(Exception):

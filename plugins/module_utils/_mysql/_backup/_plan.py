@@ -16,7 +16,9 @@ from ansible_collections.stateful.kube.plugins.module_utils._backup_places._s3 i
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import (
     BINLOG,
+    DUMPED,
     FULL,
+    PHYSICAL,
     Manifest,
     continuing,
     covered,
@@ -43,6 +45,7 @@ class Wish:
     keep: int = 0
     read_from: str = ""
     verify: bool = False
+    method: str = DUMPED
 
 
 def wish_of(params: t.Mapping[str, t.Any]) -> Wish:
@@ -53,6 +56,11 @@ def wish_of(params: t.Mapping[str, t.Any]) -> Wish:
                 f"{option}: not with mode binlog, which reads the primary's binary log and can be proven only by a "
                 "restore. Leave it out."
             )
+    if params["method"] == PHYSICAL and params["mode"] == BINLOG:
+        raise Failure(
+            "method: physical is for mode full, found mode binlog, which copies files of the binary log always. Leave "
+            "method out; binary logs continue full backups of both methods."
+        )
     if params["keep"] < 0:
         raise Failure(f"keep: expected a number of backups, or 0 to keep all, found {params['keep']}.")
     if not params.get("s3") and not os.path.isabs(params["dest"]):
@@ -63,6 +71,7 @@ def wish_of(params: t.Mapping[str, t.Any]) -> Wish:
         keep=params["keep"],
         read_from=params["read_from"] or "",
         verify=params["verify"],
+        method=params["method"],
     )
 
 
@@ -106,9 +115,10 @@ def plan(target: Target, wish: Wish, around: Around) -> t.Union[Plan, Refusal]:
             if primary and wish.kind == FULL and not wish.read_from:
                 warnings = (f"{target.pod(ordinal)} is the only server, so the primary is read.",)
     if wish.verify and not around.verified:
-        steps.append(
-            Step("verify", target.name, "verify it: restore it into a server of its own, dump that, and compare")
-        )
+        how = "start a server of its own on it, and read every table"
+        if wish.method == DUMPED:
+            how = "restore it into a server of its own, dump that, and compare"
+        steps.append(Step("verify", target.name, f"verify it: {how}"))
     old = _outdated(target, wish, around)
     steps += [Step("remove", one.backup, f"remove {one.backup} (up to {one.until})") for one in old]
     return Plan(tuple(steps), warnings)
@@ -176,6 +186,8 @@ def _dump(target: Target, wish: Wish, seen: Snapshot, ordinal: int) -> Step:
     pod = target.pod(ordinal)
     role = "primary" if seen.record and seen.record.primary == pod else "replica"
     sentence = f"dump all databases and accounts of {pod} ({role}) into {wish.dest}"
+    if wish.method == PHYSICAL:
+        sentence = f"copy the files of {pod} ({role}) into {wish.dest}"
     if wish.kind == BINLOG:
         sentence = f"copy the binary log since the last backup from {pod} ({role}) into {wish.dest}"
     return Step("dump", pod, sentence, data={"ordinal": ordinal})

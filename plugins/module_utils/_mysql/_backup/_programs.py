@@ -74,7 +74,7 @@ exit "$status"
 """
 
 
-def _shell(script: str, *words: str) -> list[str]:
+def shell(script: str, *words: str) -> list[str]:
     return ["sh", "-c", script, "sh", *words]
 
 
@@ -93,12 +93,12 @@ def dump(flavour: str, user: str, databases: t.Sequence[str]) -> list[str]:
         # Nothing but the place in the binary log.
         own += ["--no-create-db", "--no-create-info", "--no-data", "--skip-triggers", "--databases", "--", "mysql"]
     how = ["--single-transaction", "--hex-blob", "--skip-dump-date", "--default-character-set=utf8mb4"]
-    return _shell(_DUMP, *own[:2], *how, "--max-allowed-packet=1G", *own[2:])
+    return shell(_DUMP, *own[:2], *how, "--max-allowed-packet=1G", *own[2:])
 
 
 def fetch(path: str) -> list[str]:
     """Writes a file, compressed."""
-    return _shell(_FETCH, path)
+    return shell(_FETCH, path)
 
 
 def far(flavour: str, begun: str) -> str:
@@ -110,7 +110,7 @@ def far(flavour: str, begun: str) -> str:
 def load(flavour: str, user: str, size: int, said: str = "") -> list[str]:
     """Takes a compressed dump of this many bytes."""
     own = [client(flavour), "--no-defaults", f"--socket={SOCKET}", f"--user={user}", "--binary-mode"]
-    return _shell(_LOAD, str(size), said, *own, "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
+    return shell(_LOAD, str(size), said, *own, "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
 
 
 def replay(flavour: str, user: str, until: str, after: str, size: int, said: str = "") -> list[str]:
@@ -122,7 +122,7 @@ def replay(flavour: str, user: str, until: str, after: str, size: int, said: str
     else:
         reader += ["--skip-gtids", *([f"--exclude-gtids={after}"] if after else [])]
     stop = until.replace("T", " ").rstrip("Z")
-    return _shell(_REPLAY, str(size), stop, client(flavour), user, said, *reader)
+    return shell(_REPLAY, str(size), stop, client(flavour), user, said, *reader)
 
 
 def statuses(complaints: str) -> dict[str, int]:

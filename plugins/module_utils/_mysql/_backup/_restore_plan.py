@@ -84,7 +84,7 @@ def noted_of(wish: Wish, around: Around, action: str, executed: str, begun: str)
 def plan(target: Target, wish: Wish, around: Around) -> t.Union[Plan, Refusal]:
     if FINISH in around.done:
         return Plan()
-    refusal = refused(target, around.seen) or _refused(target, wish, around)
+    refusal = refused(target, around.seen) or _swapping(target, around.seen) or _refused(target, wish, around)
     if refusal:
         return refusal
     if around.databases is None:
@@ -120,6 +120,16 @@ def _every(target: Target, wish: Wish, around: Around) -> list[Step]:
     what += [f"add {base.accounts} accounts"] if wish.users else []
     steps.append(Step(FINISH, target.name, f"{', '.join([*what, 'remove the note'])}"))
     return steps
+
+
+def _swapping(target: Target, seen: Snapshot) -> t.Optional[Refusal]:
+    if seen.record is None or not seen.record.swapping:
+        return None
+    return Refusal(
+        f"A restore of the files of {seen.record.restoring} into {target.name} has not come to its end: members take "
+        "copies of them still.",
+        choices=("run that restore to its end, with the same options", "restore another backup of files"),
+    )
 
 
 def _refused(target: Target, wish: Wish, around: Around) -> t.Optional[Refusal]:

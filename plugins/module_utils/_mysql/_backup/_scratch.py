@@ -22,12 +22,14 @@ from ansible_collections.stateful.kube.plugins.module_utils._backup_places._scra
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _files as files
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _programs as programs
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._census import Census
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import DUMP, Manifest
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Alive, Pods, unpacked
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import OWN_DATABASES
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB, BinlogState
 
 DATA = "/var/lib/mysql"
 # Room for indexes and logs, in times of what the dump has uncompressed.
@@ -78,6 +80,45 @@ class Scratch(ScratchPod):
             self._progress.say("restoring it into a server of its own")
             pods.feed(self.name, programs.load(made.flavour, "root", size), iter(lambda: opened.read(1 << 20), b""))
         self._compare(pods, made)
+
+    def check_files(self, place: Place[Manifest], made: Manifest, live: t.Mapping[str, t.Any]) -> None:
+        """Start a server on them and read every table. Raises Differs, Ended and Gone."""
+        path, flavour = files.path(made.flavour), made.flavour
+        config = [one for one in live["spec"].get("volumes") or () if one["name"] == "config"]
+        self.start(
+            live,
+            self._port,
+            Container(
+                command=files.serve(flavour),
+                folders=(DATA, "/run/mysqld", "/tmp"),  # noqa: S108
+                volumes=tuple((one, "/etc/stateful") for one in config),
+                size=made.room + made.room // 4 + (1 << 30),
+            ),
+        )
+        pods = Pods(self.cluster, self.namespace, "", self._progress)
+        size = next(file.size for file in made.files if file.path == path)
+        with place.open(made.backup, path) as opened:
+            self._progress.say("unpacking it for a server of its own")
+            given = iter(lambda: opened.read(1 << 20), b"")
+            noted = b"".join(pods.run(self.name, files.prove(flavour, size, made.room), given)).decode().strip()
+        self._until_serving(flavour)
+        self._progress.say("reading every table")
+        said = b"".join(pods.run(self.name, files.check(flavour))).decode("utf-8", "replace")
+        different = [line.replace("\t", " ") for line in said.splitlines() if files.is_bad(line)]
+        databases = tuple(name for name in self._databases(pods, flavour) if name not in OWN_DATABASES)
+        if not different and databases != made.databases:
+            different = [f"its databases are {', '.join(databases)} and were {', '.join(made.databases)}"]
+        if not different and not said.strip():
+            different = ["no table was read"]
+        leads = BinlogState.position(noted) if flavour == MARIADB else None
+        if not different and leads is not None and not leads.contains(made.history(made.end)):
+            different = [f"it leads to {noted}, and was made after {made.end}"]
+        if different:
+            raise Differs("; ".join(different[:5]))
+
+    def _databases(self, pods: Pods, flavour: str) -> list[str]:
+        said = b"".join(pods.run(self.name, files.ask(flavour, "SHOW DATABASES")))
+        return sorted(said.decode("utf-8", "replace").splitlines())
 
     def _compare(self, pods: Pods, made: Manifest) -> None:
         self._progress.say("dumping that server, to compare")

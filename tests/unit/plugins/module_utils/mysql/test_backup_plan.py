@@ -15,11 +15,13 @@ import typing as t
 
 import pytest
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import File
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _accounts as accounts
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _logs as logs
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _restore_plan as restoring
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import BINLOG, FULL, Manifest
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Ended
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import Around, Wish, plan, wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore import Restore
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Log, Server, history
@@ -37,7 +39,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from three_servers import HEALTHY, SILENT, TARGET, UUIDS, primary, replica, snapshot
 
 ALONE = snapshot([primary()])
-PARAMS: dict[str, t.Any] = {"dest": "/b", "mode": FULL, "keep": 0, "read_from": "", "verify": False}
+PARAMS: dict[str, t.Any] = {"dest": "/b", "mode": FULL, "method": "dump", "keep": 0, "read_from": "", "verify": False}
 
 
 def made(kind: str = FULL, end: str = f"{UUIDS[0]}:1-5", minute: int = 1, **more: t.Any) -> Manifest:
@@ -454,6 +456,29 @@ def test_before_each_step_of_a_restore_it_is_noted_how_far_the_server_had_come()
         assert (note["epoch"], note["imported"], note["scheduler"]) == (1, "", True)
         assert run.noted[1:] == ([None] if action == "finish" else [])
         assert run.run._began
+
+
+def test_binary_logs_that_end_before_what_is_there_are_passed_over() -> None:
+    files = (File("b.1.gz", 1, ""), File("b.2.gz", 1, ""))
+    log = made(BINLOG, flavour="mariadb", end="0-100-9", minute=2, files=files)
+    run = Restoring(made(flavour="mariadb", end="0-100-3"), Session({})).run
+    run._wish = dataclasses.replace(run._wish, slices=(log,))
+    run._begun = ""
+    fed: list[tuple[str, str]] = []
+    says = "mariadb-binlog with 1: ERROR: Binary logs never reached expected GTID state of 0-100-5"
+
+    def feed(_pod: str, _manifest: Manifest, path: str, command: t.Callable[[int], list[str]]) -> None:
+        fed.append((path, command(1)[-1]))
+        if path == "b.1.gz":
+            raise Ended(says)
+
+    run._feed = feed  # type: ignore[method-assign]
+    # A copy of files may lead further than its record says.
+    run._replay("shop-0", "0-100-5")
+    assert fed == [("b.1.gz", "--start-position=0-100-5"), ("b.2.gz", "--start-position=0-100-5")]
+    says = "mariadb-binlog with 1: ERROR: Error in Log_event::read_log_event()"
+    with pytest.raises(Ended):
+        run._replay("shop-0", "0-100-5")
 
 
 def test_a_gap_is_told_and_what_can_be_continued_is() -> None:

@@ -1,0 +1,476 @@
+# Copyright (c) 2026, The stateful.kube authors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How the files of a server are copied and put in place: what is planned, and the shell around the programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import types
+import typing as t
+
+import pytest
+
+from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
+from ansible_collections.stateful.kube.plugins.module_utils._mysql import _plan as ordinary
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._plan import Wish as Watch
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._plan import plan_autopilot
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _files as files
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _restore_plan as dumps
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _swap as swapping
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _swap_plan as swaps
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import (
+    BINLOG,
+    FULL,
+    PHYSICAL,
+    Manifest,
+    base_for,
+    chain,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import (
+    Alive,
+    Ended,
+    Gone,
+    Pods,
+    unpacked,
+)
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import Around as Look
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import Wish as Backup
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import plan as plan_backup
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import wish_of
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import Around, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._facts import problems
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import Wish as Failover
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import plan_failover
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Record, Snapshot
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import Wish as Switchover
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import plan_switchover
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "cluster"))
+from local_pod import LocalPod
+from three_servers import HEALTHY, SILENT, TARGET, THREE, UUIDS, gtids, primary, replica, snapshot, with_pod
+
+SWAP = "2.abc"
+
+
+def made(kind: str = FULL, minute: int = 1, **more: t.Any) -> Manifest:
+    at = f"2026-11-22T10:{minute:02}:00Z"
+    fields = {"backup": f"shop-{minute}", "kind": kind, "namespace": "shop", "name": "shop", "set_id": "life"}
+    fields |= {"flavour": "mysql", "version": "9.7.4-2", "member": "shop-1", "started": at, "ended": at, "start": ""}
+    fields |= {"end": f"{UUIDS[0]}:1-5", "until": at, "files": (), "method": PHYSICAL}
+    return Manifest(**{**fields, "databases": ("shop",), **more})
+
+
+LOG = made(BINLOG, 2, start=f"{UUIDS[0]}:1-3", end=f"{UUIDS[0]}:1-9", method="dump")
+WISH = Wish(made())
+REPLAYED = Wish(made(), (LOG,), LOG.until)
+TYPED = dataclasses.replace(WISH, overwrite_data_of="shop")
+
+
+def mark(wish: Wish, step: str = swaps.SWAP) -> dict[str, t.Any]:
+    return {**wish.identity, "step": step, "swap": SWAP, "end": f"{UUIDS[0]}:1-6"}
+
+
+def begun(seen: Snapshot = HEALTHY) -> Snapshot:
+    """The record was written a moment ago."""
+    assert seen.record
+    record = dataclasses.replace(swaps.swapped(TARGET, seen.record, seen, SWAP), restoring="shop-1")
+    return dataclasses.replace(seen, record=record)
+
+
+def in_place() -> Snapshot:
+    """The primary has the files, and the others are where they were."""
+    seen = begun(snapshot([primary(epoch=2), replica(1), replica(2)], routed="shop-0"))
+    return with_pod(seen, 0, uid="new")
+
+
+def followed() -> Snapshot:
+    seen = in_place()
+    assert seen.stateful_set
+    assert seen.record
+    noted = dataclasses.replace(seen.stateful_set, recorded=(2, "shop-0"))
+    return dataclasses.replace(seen, stateful_set=noted, record=dataclasses.replace(seen.record, copies={}))
+
+
+def planned(seen: Snapshot, wish: Wish, **more: t.Any) -> list[str]:
+    found = swaps.plan(TARGET, wish, Around(seen, **{"databases": ("old",), **more}))
+    assert isinstance(found, Plan), found.sentence()
+    return [f"{step.action} {step.target}" for step in found.steps]
+
+
+def refused(seen: Snapshot, wish: Wish, **more: t.Any) -> str:
+    found = swaps.plan(TARGET, wish, Around(seen, **{"databases": ("old",), **more}))
+    assert isinstance(found, Refusal), found
+    return found.sentence()
+
+
+def test_nothing_of_what_is_there_is_touched_before_the_files_are_ready() -> None:
+    assert planned(HEALTHY, TYPED) == ["unpack shop-0", "swap shop", "finish shop"]
+    assert planned(HEALTHY, TYPED, done=("unpack",)) == ["swap shop", "finish shop"]
+    logs = dataclasses.replace(REPLAYED, overwrite_data_of="shop")
+    assert planned(HEALTHY, logs)[2:] == ["replay shop", "finish shop"]
+    # Who is broken is restored too, and who does not answer is waited for.
+    fenced = snapshot([primary(read_only=True), replica(1), replica(2)])
+    assert planned(fenced, TYPED)[0] == "unpack shop-0"
+    assert planned(snapshot([SILENT, replica(1), replica(2)]), TYPED) == ["wait shop"]
+    # It is empty.
+    assert planned(HEALTHY, WISH, databases=()) == ["unpack shop-0", "swap shop", "finish shop"]
+
+
+def test_one_write_of_the_record_begins_another_epoch_and_condemns_the_data_of_every_other_member() -> None:
+    record = begun().record
+    assert record
+    assert (record.epoch, record.primary, record.swap, record.swap_uid) == (2, "shop-0", SWAP, "uid-0")
+    assert record.copies == {"shop-1": "uid-1", "shop-2": "uid-2"}
+    away = dataclasses.replace(HEALTHY, pods={o: HEALTHY.pods[o] for o in (0, 1)})
+    missing = begun(away).record
+    assert missing
+    assert missing.copies == {"shop-1": "uid-1", "shop-2": SWAP}
+    assert record.swapping
+    assert not dataclasses.replace(record, epoch=3).swapping
+    assert not Record(1, "shop-0", 3).swapping
+
+
+def test_who_goes_on_after_a_kill_lets_the_primary_take_the_files_and_the_others_a_copy() -> None:
+    for wish in (WISH, TYPED):
+        assert planned(begun(), wish, mark=mark(wish))[0] == "replace shop-0"
+        found = planned(in_place(), wish, mark=mark(wish))
+        assert [one for one in found if one.startswith("copy")] == ["copy shop-1", "copy shop-2"]
+        assert found[-1] == "finish shop"
+        assert planned(followed(), wish, mark=mark(wish)) == ["finish shop"]
+    assert planned(followed(), REPLAYED, mark=mark(REPLAYED)) == ["replay shop", "finish shop"]
+    assert planned(followed(), REPLAYED, mark=mark(REPLAYED, "finish")) == ["finish shop"]
+    away = begun(snapshot([SILENT, replica(1), replica(2)]))
+    assert planned(with_pod(away, 0, uid="new"), WISH, mark=mark(WISH))[0] == "wait shop"
+
+
+def test_binary_logs_that_were_applied_in_part_are_not_applied_on_top() -> None:
+    assert "replaces all of it" in refused(followed(), REPLAYED, mark=mark(REPLAYED, "replay"))
+    typed = dataclasses.replace(REPLAYED, overwrite_data_of="shop")
+    assert planned(followed(), typed, mark=mark(typed, "replay"))[:2] == ["unpack shop-0", "swap shop"]
+    assert planned(followed(), typed, mark=mark(typed, "replay"), done=("replay",)) == ["finish shop"]
+
+
+def test_whoever_looks_lets_the_files_be_taken_and_never_the_old_data_be_written_to() -> None:
+    found = ordinary.plan(TARGET, THREE, begun())
+    assert isinstance(found, Plan)
+    assert [step.action for step in found.steps if step.change] == ["replace"]
+    lost = ordinary.plan(TARGET, THREE, with_pod(begun(), 0, uid="new"))
+    assert isinstance(lost, Refusal)
+    assert "they are not on its volume" in lost.sentence()
+    going = planned(with_pod(begun(), 0, deleting=True), WISH, mark=mark(WISH), done=("unpack", "swap"))
+    assert going[0] == "wait shop"
+    assert "not on its volume" in refused(with_pod(begun(), 0, uid="new"), TYPED, mark=mark(TYPED), done=("swap",))
+    # The restore itself brings them there again.
+    assert planned(with_pod(begun(), 0, uid="new"), TYPED, mark=mark(TYPED))[0] == "unpack shop-0"
+
+
+def test_nobody_else_is_made_primary_meanwhile() -> None:
+    away = with_pod(begun(snapshot([SILENT, replica(1), replica(2)])), 0, uid="new")
+    failover = plan_failover(TARGET, Failover(), away)
+    assert isinstance(failover, Plan)
+    assert not failover.changes
+    assert not plan_autopilot(TARGET, Watch("me", silence=999.0), away).plan.steps
+    switched = plan_switchover(TARGET, Switchover(to="shop-1"), followed())
+    assert isinstance(switched, Refusal)
+    assert "has not come to its end" in switched.sentence()
+    # Nor is a pod replaced, before which another one would take over.
+    older = with_pod(followed(), 0, revision="old")
+    found = ordinary.plan(TARGET, THREE, older)
+    assert isinstance(found, Plan)
+    assert not found.changes
+
+
+def test_who_is_on_call_is_told() -> None:
+    assert "a restore of shop-1 has not come to its end: run it again" in problems(TARGET, begun())
+    assert not problems(TARGET, HEALTHY)
+
+
+def test_a_dump_is_not_restored_beside_it() -> None:
+    found = dumps.plan(TARGET, dataclasses.replace(TYPED, base=made(method="dump")), Around(in_place(), ("old",)))
+    assert isinstance(found, Refusal)
+    assert "members take copies of them still" in found.sentence()
+
+
+@pytest.mark.parametrize(
+    ("seen", "wish", "says"),
+    [
+        (HEALTHY, WISH, "type its name again to lose what it holds"),
+        (HEALTHY, Wish(made(), overwrite_data_of="other"), "overwrite_data_of: expected the name"),
+        (
+            HEALTHY,
+            Wish(made(version="9.6.0"), overwrite_data_of="shop"),
+            "those of its own series alone",
+        ),
+        (HEALTHY, Wish(made(version="11.8.3-MariaDB", flavour="mariadb"), overwrite_data_of="shop"), "series alone"),
+        (dataclasses.replace(HEALTHY, claims={}), TYPED, "for as long as its pod lives"),
+        (
+            dataclasses.replace(HEALTHY, stateful_set=dataclasses.replace(HEALTHY.stateful_set, asks=False)),  # type: ignore[type-var]
+            TYPED,
+            "is not that of the role yet",
+        ),
+    ],
+)
+def test_what_is_refused(seen: Snapshot, wish: Wish, says: str) -> None:
+    assert says in refused(seen, wish)
+
+
+def test_binary_logs_continue_what_a_copy_holds_at_least() -> None:
+    base = made(end=f"{UUIDS[0]}:1-4")
+    assert chain(base, [base, LOG]) == [LOG]
+    assert base_for([base], "latest", "") == base
+    assert base.facts()["method"] == PHYSICAL
+    assert LOG.facts()["method"] is None
+    old = base.dump().replace('"method"', '"unknown"')
+    with pytest.raises(ValueError, match="no manifest"):
+        Manifest.parse(old)
+
+
+def test_a_copy_is_planned_of_whom_a_dump_would_be() -> None:
+    params = {"dest": "/b", "mode": FULL, "keep": 0, "read_from": "", "verify": True, "method": PHYSICAL}
+    found = plan_backup(TARGET, wish_of(params), Look(HEALTHY, "life"))
+    assert isinstance(found, Plan)
+    assert found.steps[0].sentence == "copy the files of shop-2 (replica) into /b"
+    assert found.steps[1].sentence == "verify it: start a server of its own on it, and read every table"
+    with pytest.raises(Failure, match="method: physical is for mode full"):
+        wish_of({**params, "mode": BINLOG, "verify": False})
+    known = Look(HEALTHY, "life", manifests=(made(end=str(gtids(of_0="1-4"))),))
+    logs = plan_backup(TARGET, Backup("/b", BINLOG), known)
+    assert isinstance(logs, Plan)
+    assert logs.steps[0].target == "shop-0"
+
+
+def test_passwords_are_told_as_they_are() -> None:
+    said = files.own("mysql", "shop-0", 2, ("root", "a'b\\c"), ("stateful_replication", "r")).decode()
+    assert "ALTER USER 'root'@'%' IDENTIFIED BY 'a''b\\\\c' PASSWORD" in said
+    assert "ALTER USER 'stateful_replication'@'%' IDENTIFIED BY 'r' REQUIRE SSL PASSWORD" in said
+    assert "INSERT INTO stateful_kube.own VALUES (1, 'shop-0', 2);" in said
+    assert "stateful_donor" in files.own("mariadb", "shop-0", 2, ("root", "a"), ("r", "r")).decode()
+
+
+@pytest.mark.parametrize(
+    ("line", "bad"),
+    [
+        ("shop.orders\tcheck\tstatus\tOK", False),
+        ("mysql.slow_log\tcheck\tnote\tThe storage engine for the table doesn't support check", False),
+        ("shop.orders\tcheck\tError\tTable 'shop.orders' doesn't exist", True),
+        ("shop.orders\tcheck\twarning\tInnoDB: The B-tree of index PRIMARY is corrupted.", True),
+        ("shop.orders\tcheck\tstatus\tOperation failed", True),
+        ("", True),
+    ],
+)
+def test_what_a_check_says(line: str, bad: bool) -> None:
+    assert files.is_bad(line) is bad
+
+
+class Run:
+    """A restore without a cluster, which notes what it writes to the record."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, there: bool = True) -> None:
+        self.written: list[dict[str, t.Any]] = []
+        self.restore = swapping.FilesRestore.__new__(swapping.FilesRestore)
+        self.restore._wish = TYPED
+        self.restore._observer = t.cast("t.Any", self)
+        self.restore._swap, self.restore._end = SWAP, f"{UUIDS[0]}:1-6"
+        self.restore._done, self.restore._of = ("unpack",), ("shop-0", 1)
+        self.run: list[t.Sequence[str]] = []
+        self.cluster, self.target = self, TARGET
+
+        def execute(_cluster: t.Any, _namespace: str, _pod: str, command: t.Sequence[str], **_more: t.Any) -> t.Any:
+            self.run.append(command)
+            return types.SimpleNamespace(rc=0 if there else 1)
+
+        monkeypatch.setattr(swapping, "execute", execute)
+        answers = {"databases": lambda: ("shop",)}
+        monkeypatch.setattr(self.restore, "_server", lambda _ordinal: types.SimpleNamespace(**answers))
+
+    def merge(
+        self, _version: str, _kind: str, _name: str, _namespace: str, patch: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        self.written.append(patch)
+        return patch
+
+    def forget_objects(self) -> None:
+        """Nothing is remembered."""
+
+    def act(self, action: str, seen: Snapshot) -> None:
+        self.restore.title = "shop/shop"
+        self.restore._pause = 0.0
+        self.restore.act([Step(action, "shop", "do it")], Around(seen, ("shop",), mark(WISH)))
+
+
+def test_all_that_begins_it_is_one_write_as_of_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(monkeypatch)
+    run.act("swap", HEALTHY)
+    (written,) = run.written
+    assert (written["data"]["swap"], written["data"]["swap_uid"], written["data"]["epoch"]) == (SWAP, "uid-0", "2")
+    assert written["data"]["copy"] == "shop-1 uid-1\nshop-2 uid-2\n"
+    assert written["metadata"]["resourceVersion"] == "1"
+    notes = written["metadata"]["annotations"]
+    assert notes["stateful.kube/life"]
+    noted = json.loads(notes["stateful.kube/mysql-restore"])
+    assert (noted["backup"], noted["step"], noted["swap"]) == ("shop-1", "swap", SWAP)
+    assert noted["end"] == f"{UUIDS[0]}:1-6"
+    gone = Run(monkeypatch, there=False)
+    with pytest.raises(NotYet):
+        gone.act("swap", HEALTHY)
+    assert gone.written == []
+    assert gone.restore._done == ()
+
+
+def test_its_end_is_one_write_too_and_comes_after_the_data_of_before_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(monkeypatch)
+    run.act("finish", followed())
+    (written,) = run.written
+    assert (written["data"]["swap"], written["data"]["epoch"]) == ("", "2")
+    assert written["metadata"]["annotations"] == {"stateful.kube/mysql-restore": None}
+    assert run.run == [files.forget()]
+
+
+class Idle:
+    def abandoned(self) -> bool:
+        return False
+
+    def progress(self, line: str) -> None:
+        raise AssertionError(line)
+
+
+# Makes the folder that it is told to.
+CLONE = r"""IFS= read -r line
+copy=${line#*\'} copy=${copy%\'}
+mkdir -p "$copy/shop@0020" "$copy/empty" "$copy/a b"
+head -c 300000 /dev/zero >"$copy/ibdata1"; printf 'end 9\nfile 1 x\n' >"$copy/shop@0020/t.ibd"; : >"$copy/a b/nothing"
+"""
+
+
+class Machine:
+    """A home of data, and programs by name."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.bin, self.home = folder / "bin", folder / "home"
+        self.bin.mkdir()
+        (self.home / "data").mkdir(parents=True)
+        self.pod = LocalPod({"PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}"})
+        self.pods = Pods(self.pod.cluster, "shop", "pw", Alive(t.cast("t.Any", Idle()), "shop/shop"))
+        self.program("mysql", CLONE)
+
+    def program(self, name: str, script: str) -> None:
+        path = self.bin / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def copy(self) -> bytes:
+        return b"".join(unpacked(self.pods.run("shop-0", files.copy("mysql", "root"))))
+
+    def take(self, copied: bytes, cut: int = 0) -> pathlib.Path:
+        shutil.rmtree(self.home / "there", ignore_errors=True)
+        (self.home / "there").mkdir()
+        packed = gzip.compress(copied)
+        given = packed[: len(packed) - cut]
+        command = [str(self.home / "there") if word == files.HOME else word for word in self.taken(len(given))]
+        self.pods.feed("shop-0", command, [given])
+        return self.home / "there"
+
+    def taken(self, size: int) -> list[str]:
+        return files.prove("mysql", size, 0)
+
+
+@pytest.fixture
+def machine(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    found = Machine(tmp_path)
+    monkeypatch.setattr(files, "HOME", str(found.home))
+    monkeypatch.setattr(files, "BESIDE", 0)
+    return found
+
+
+def test_what_is_copied_is_what_is_unpacked(machine: Machine) -> None:
+    copied = machine.copy()
+    assert files.whole("mysql", copied[-100:])
+    assert [one.name for one in machine.home.iterdir()] == ["data"]
+    there = machine.take(copied)
+    assert (there / "data/ibdata1").read_bytes() == bytes(300000)
+    assert (there / "data/shop@0020/t.ibd").read_text() == "end 9\nfile 1 x\n"
+    assert (there / "data/a b/nothing").read_bytes() == b""
+    assert (there / "data/empty").is_dir()
+    assert (there / "whole").exists()
+
+
+@pytest.mark.parametrize("cut", [12, 3000, 299_000])
+def test_half_a_copy_is_none(machine: Machine, cut: int) -> None:
+    copied = machine.copy()[:-cut]
+    assert not files.whole("mysql", copied[-100:])
+    with pytest.raises(Ended, match="unpacking with"):
+        machine.take(copied)
+    assert not (machine.home / "there/whole").exists()
+
+
+# The last of it is what tells gzip that the rest is right.
+@pytest.mark.parametrize("cut", [4, 40])
+def test_a_stream_that_breaks_off_makes_nothing_whole(machine: Machine, cut: int) -> None:
+    with pytest.raises((Ended, Gone)):
+        machine.take(machine.copy(), cut=cut)
+    assert not (machine.home / "there/whole").exists()
+
+
+def test_what_the_volume_has_no_room_for_is_not_begun(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = machine.copy()
+    monkeypatch.setattr(files, "BESIDE", 1 << 50)
+    with pytest.raises(Ended, match=r"they need \d+ MiB, and the volume has \d+ MiB free: enlarge the claim"):
+        machine.take(copied)
+    assert not (machine.home / "there/data").exists()
+
+
+def test_a_copy_that_lacks_a_file_or_leads_elsewhere_is_none(machine: Machine) -> None:
+    with pytest.raises(Ended):
+        machine.take(b"file 1 x\nyend 2\n")
+    with pytest.raises(Ended):
+        machine.take(b"file 1 ../x\nyend 1\n")
+    assert not (machine.home / "there/x").exists()
+
+
+def test_what_a_killed_run_left_goes_and_what_another_one_is_at_stays(machine: Machine) -> None:
+    (machine.home / "cloning.backup.999999999").mkdir()
+    (machine.home / f"cloning.backup.{os.getpid()}").mkdir()
+    (machine.home / "cloning.uid").mkdir()
+    machine.copy()
+    assert sorted(one.name for one in machine.home.iterdir()) == ["cloning.uid", "data"]
+
+
+def test_a_clone_that_fails_is_said_and_nothing_counts(machine: Machine) -> None:
+    machine.program("mysql", "echo 'ERROR 3862 (HY000) at line 1: Clone Donor Error' >&2; exit 1")
+    with pytest.raises(Ended, match="clone with 1: ERROR 3862"):
+        machine.copy()
+    # While another one is copied, this one waits for its turn.
+    machine.program("mysql", "echo 'ERROR 3634 (HY000): Too many concurrent clone operations.' >&2; exit 1")
+    with pytest.raises(Gone):
+        machine.copy()
+
+
+def test_a_server_that_fails_to_copy_itself_by_mariadb_backup_gives_nothing(machine: Machine) -> None:
+    machine.program("mariadb", "echo 0-100-5")
+    machine.program("mbstream", "echo facts")
+    machine.program("mariadb-backup", "echo files; echo '[00] error: no lock' >&2; exit 1")
+    with pytest.raises(Ended, match=r"mariadb-backup with 1: ERROR \[00\] error: no lock"):
+        b"".join(unpacked(machine.pods.run("shop-0", files.copy("mariadb", "root"))))
+    machine.program("mariadb-backup", "echo files")
+    assert b"".join(unpacked(machine.pods.run("shop-0", files.copy("mariadb", "root")))) == b"facts\nfiles\n"
+
+
+def test_what_an_image_lacks_is_named(machine: Machine) -> None:
+    machine.program("mbstream", "")
+    machine.program("gzip", "")
+    shell = shutil.which("sh")
+    assert shell
+    command = [shell, *files.lacking("mariadb")[1:]]
+    found = subprocess.run(command, env={"PATH": str(machine.bin)}, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["mariadb-backup", "mariadb"]
