@@ -136,6 +136,14 @@ def test_after_that_it_is_cut_off() -> None:
     assert actions(answers(RECORDED, SILENT, HALTED[0], SILENT), late)[0] == "wait"
 
 
+def test_what_was_forgotten_meanwhile_is_said_once_nothing_is_waited_for() -> None:
+    late = dataclasses.replace(WISH, cut_off=True)
+    record = dataclasses.replace(t.cast(Record, RECORDED.record), had={"shop-2": gtids(of_0="1-9")})
+    seen = dataclasses.replace(RECORDED, record=record)
+    assert actions(answers(seen, SILENT, HALTED[0], HALTED[1]), late)[0] == "detach"
+    assert "which nobody has any more" in held_back(answers(seen, SILENT, HALTED[0], replica(2, of=None)), late)
+
+
 def test_one_whose_commits_did_not_wait_is_not_cut_off() -> None:
     record = dataclasses.replace(t.cast(Record, RECORDED.record), cut_off=False)
     seen = dataclasses.replace(answers(RECORDED, SILENT, *HALTED), record=record)
