@@ -77,9 +77,13 @@ class Kill(At):
 
     def __init__(self, what: str, moment: str, whom: str, nth: int = 1) -> None:
         super().__init__(what, moment, self._kill, nth)
+        self._title = f"killed {whom} {moment} {Point(what, nth)}"
         self._whom = whom
         self._run: concurrent.futures.Future[Run] = concurrent.futures.Future()
         self.workers: list[int] = []
+
+    def __str__(self) -> str:
+        return self._title
 
     def attach(self, run: Run) -> None:
         self._run.set_result(run)
