@@ -250,7 +250,14 @@ class Backup(Operation[Around]):
             raise Ended("the copy has no end, although the program that wrote it says that it is complete")
         if server.databases() != databases:
             raise Gone("databases came or went meanwhile, and the list of them was made before")
-        return dataclasses.replace(manifest, end=end, until=server.now(), databases=databases, room=size)
+        return dataclasses.replace(
+            manifest,
+            end=end,
+            until=server.now(),
+            databases=databases,
+            room=size,
+            events=server.sleeping_events(databases),
+        )
 
     def _stored(self, writer: Writing[Manifest], path: str, packed: t.Iterable[bytes], what: str) -> t.Iterator[bytes]:
         """Write what is compressed already to a file of the backup, and hand it on uncompressed."""

@@ -50,7 +50,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._rest
     plan,
     promoted,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Server, quoted
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Server
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import NoAnswer, SqlError
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
@@ -59,8 +59,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._workload._conversat
 
 #: for until: as far as there are binary logs
 LATEST = "latest"
-# What the server says of an event that is not there.
-NO_SUCH_EVENT = 1539
 CHUNK = 1024 * 1024
 # What mariadb-binlog says of a file that ends before the place that it is to begin at: all of it is there already.
 BEHIND = "Binary logs never reached expected GTID state"
@@ -216,13 +214,7 @@ class Restore(Conversation[Around]):
         base = self._wish.base
         user, said = self._observer.credentials.username, programs.far(base.flavour, self._begun)
         self._feed(pod, base, DUMP, lambda size: programs.load(base.flavour, user, size, said))
-        for database, name in base.events:
-            try:
-                server.ask(f"ALTER EVENT {quoted(database)}.{quoted(name)} ENABLE")
-            except SqlError as error:
-                # The list is younger than the dump: this one was made meanwhile.
-                if error.code != NO_SUCH_EVENT:
-                    raise
+        server.enable(base.events)
         if base.events:
             server.unlogged(said)
 

@@ -25,6 +25,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import 
 
 #: those of the server, and of this collection
 OWN_DATABASES = ("information_schema", "mysql", "ndbinfo", "performance_schema", "stateful_kube", "sys")
+# What the server says of an event that is not there.
+NO_SUCH_EVENT = 1539
 # Seconds for what takes as long as it takes: counting, dropping.
 LONG = 12 * 3600.0
 # Entries of a binary log that are read at once.
@@ -87,6 +89,16 @@ class Server:
             "WHERE status IN ('SLAVESIDE_DISABLED', 'REPLICA_SIDE_DISABLED') ORDER BY 1, 2"
         )
         return tuple((str(row["d"]), str(row["n"])) for row in rows if row["d"] in databases)
+
+    def enable(self, events: t.Iterable[tuple[str, str]]) -> None:
+        """Those that a replica knew as asleep: this is the primary."""
+        for database, name in events:
+            try:
+                self.ask(f"ALTER EVENT {quoted(database)}.{quoted(name)} ENABLE")
+            except SqlError as error:
+                # The list is younger than the backup: this one was made meanwhile.
+                if error.code != NO_SUCH_EVENT:
+                    raise
 
     def logs(self) -> list[Log]:
         """Files of the binary log, the one that is being written last."""

@@ -150,6 +150,8 @@ class FilesRestore(Restore):
         self._step(mark, REPLAY)
         if mark["scheduler"]:
             server.ask("SET GLOBAL event_scheduler = OFF")
+        # What the binary logs say of them comes after that.
+        server.enable(self._wish.base.events)
         self._replay(self._observer.target.pod(ordinal), str(mark.get("end", "")))
         self._step(mark, FINISH)
 
@@ -163,6 +165,8 @@ class FilesRestore(Restore):
                 f"there are the databases {', '.join(server.databases())}, and the backup has "
                 f"{', '.join(wish.base.databases)}. Somebody else may write to it"
             )
+        if not wish.slices:
+            server.enable(wish.base.events)
         if observed.mark.get("scheduler"):
             server.ask("SET GLOBAL event_scheduler = ON")
         namespace = observer.target.namespace

@@ -24,6 +24,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql import _plan 
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._plan import Wish as Watch
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._plan import plan_autopilot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _files as files
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _operate as operate
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _restore_plan as dumps
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _swap as swapping
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _swap_plan as swaps
@@ -35,6 +36,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._form
     base_for,
     chain,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._operate import Backup as Copy
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import (
     Alive,
     Ended,
@@ -47,6 +49,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import plan as plan_backup
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import Around, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Server
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import SqlError
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._facts import problems
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import Wish as Failover
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._failover_plan import plan_failover
@@ -291,8 +295,15 @@ class Run:
             return types.SimpleNamespace(rc=0 if there else 1)
 
         monkeypatch.setattr(swapping, "execute", execute)
-        answers = {"databases": lambda: ("shop",)}
-        monkeypatch.setattr(self.restore, "_server", lambda _ordinal: types.SimpleNamespace(**answers))
+        self.asked: list[str] = []
+        self.answers: dict[str, list[dict[str, t.Any]]] = {"SHOW DATABASES": [{"Database": "shop"}]}
+        monkeypatch.setattr(self.restore, "_server", lambda _ordinal: Server(t.cast("t.Any", self), "mysql"))
+
+    def rows(self, statement: str, *_values: t.Any, seconds: float = 5.0) -> list[dict[str, t.Any]]:
+        self.asked.append(statement)
+        if "`late`" in statement:
+            raise SqlError(1539, "no")
+        return self.answers.get(statement.partition(" AS ")[0], [])
 
     def merge(
         self, _version: str, _kind: str, _name: str, _namespace: str, patch: dict[str, t.Any]
@@ -303,10 +314,10 @@ class Run:
     def forget_objects(self) -> None:
         """Nothing is remembered."""
 
-    def act(self, action: str, seen: Snapshot) -> None:
+    def act(self, action: str, seen: Snapshot, **noted: t.Any) -> None:
         self.restore.title = "shop/shop"
         self.restore._pause = 0.0
-        self.restore.act([Step(action, "shop", "do it")], Around(seen, ("shop",), mark(WISH)))
+        self.restore.act([Step(action, "shop", "do it")], Around(seen, ("shop",), {**mark(WISH), **noted}))
 
 
 def test_all_that_begins_it_is_one_write_as_of_what_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,6 +346,69 @@ def test_its_end_is_one_write_too_and_comes_after_the_data_of_before_is_gone(mon
     assert (written["data"]["swap"], written["data"]["epoch"]) == ("", "2")
     assert written["metadata"]["annotations"] == {"stateful.kube/mysql-restore": None}
     assert run.run == [files.forget()]
+
+
+def test_events_that_a_replica_knew_as_asleep_run_on_the_primary_before_anything_that_is_said_of_them_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    awake = ["ALTER EVENT `shop`.`late` ENABLE", "ALTER EVENT `shop`.`sold` ENABLE"]
+    base = made(events=(("shop", "late"), ("shop", "sold")))
+    run = Run(monkeypatch)
+    run.restore._wish = Wish(base)
+    run.act("finish", followed(), scheduler=True)
+    on = "SET GLOBAL event_scheduler = ON"
+    assert [one for one in run.asked if one != "SHOW DATABASES"] == [*awake, on]
+    logs = Run(monkeypatch)
+    logs.restore._wish = Wish(base, (LOG,), LOG.until)
+    logs.answers["SELECT @@GLOBAL.event_scheduler"] = [{"s": "ON"}]
+    monkeypatch.setattr(logs.restore, "_replay", lambda *_all: logs.asked.append("replay"))
+    logs.act("replay", followed())
+    assert logs.asked[1:] == ["SET GLOBAL event_scheduler = OFF", *awake, "replay"]
+    # One of them may have been put to sleep by the logs.
+    logs.asked.clear()
+    logs.act("finish", followed(), scheduler=True)
+    assert logs.asked == [on]
+
+
+class Copying:
+    """A backup of the files of a replica, without a cluster."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, flavour: str, answers: t.Mapping[str, list[t.Any]]) -> None:
+        self.flavour = flavour
+        self.answers = {one: list(all_of_them) for one, all_of_them in answers.items()}
+        self.backup = Copy.__new__(Copy)
+        self.backup._observer = t.cast("t.Any", self)
+        self.backup.title = "shop/shop"
+        self.backup._wish = Backup("/b", FULL, method=PHYSICAL)
+        self.cluster = self.links = None
+        self.credentials = types.SimpleNamespace(username="root", password="")
+        self.target = TARGET
+        monkeypatch.setattr(operate, "require_programs", lambda *_all: None)
+        monkeypatch.setattr(self.backup, "_pods", lambda: types.SimpleNamespace(run=lambda *_all: ()))
+        monkeypatch.setattr(self.backup, "_stored", lambda *_all: iter([b"end 1\n"]))
+        self.server = Server(t.cast("t.Any", self), flavour)
+        monkeypatch.setattr(self.backup, "_primary", lambda *_all: self.server)
+
+    def rows(self, statement: str, *_values: t.Any, seconds: float = 5.0) -> list[dict[str, t.Any]]:
+        found = self.answers.get(statement.partition(" AS ")[0], [[]])
+        return t.cast("list[dict[str, t.Any]]", found.pop(0) if len(found) > 1 else found[0])
+
+    def made(self) -> Manifest:
+        writer = t.cast("t.Any", types.SimpleNamespace(require_room=lambda *_all: None))
+        return self.backup._files("shop-1", self.server, writer, made(flavour=self.flavour), Look(HEALTHY, "life"))
+
+
+USUAL = {
+    "SHOW DATABASES": [[{"Database": "shop"}]],
+    "SELECT SUM(data_length)": [[{"bytes": 1}]],
+    "SELECT DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%dT%H:%i:%sZ')": [[{"now": "2026-11-22T10:00:00Z"}]],
+    "SELECT event_schema": [[{"d": "shop", "n": "sold"}, {"d": "gone", "n": "old"}]],
+}
+
+
+def test_a_copy_of_a_replica_says_which_events_only_the_primary_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {**USUAL, "SELECT @@GLOBAL.gtid_executed": [[{"executed": f"{UUIDS[0]}:1-5"}]]}
+    assert Copying(monkeypatch, "mysql", told).made().events == (("shop", "sold"),)
 
 
 class Idle:
