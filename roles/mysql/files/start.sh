@@ -63,6 +63,11 @@ if [ -s /run/record/importing ]; then
         set -- "$@" "--replicate-wild-ignore-table=$schema.%"
     done
 fi
+# An event that runs on restored files would change what binary logs are yet to be applied to. The restore switches them
+# on at its end, on the primary alone.
+case $(cat /run/record/swap 2>/dev/null || :) in
+"$epoch".*) [ "$primary" != "$POD_NAME" ] || set -- "$@" --event-scheduler=OFF ;;
+esac
 # A primary that was cut off acknowledges nothing for as long as nobody replicates from it. Whoever starts with data of
 # before could do that, so it is told by the next run, or by the autopilot, from whom to replicate.
 if [ "$(cat /run/record/cut_off 2>/dev/null)" = "$epoch true" ] && [ "$primary" != "$POD_NAME" ]; then

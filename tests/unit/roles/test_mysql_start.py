@@ -25,6 +25,7 @@ def started(
     primary: str = "shop-12",
     importing: str = "",
     cut_off: str = "",
+    swap: str = "",
     **more: str,
 ) -> tuple[list[str], list[str]]:
     (root / "record").mkdir()
@@ -33,6 +34,7 @@ def started(
     (root / "record" / "primary").write_text(primary)
     (root / "record" / "importing").write_text(importing)
     (root / "record" / "cut_off").write_text(cut_off)
+    (root / "record" / "swap").write_text(swap)
     for server in ("mysqld", "mariadbd"):
         (root / f"bin-{server}").mkdir()
         program = root / f"bin-{server}" / server
@@ -70,6 +72,18 @@ def test_a_server_is_told_who_it_is(tmp_path: pathlib.Path, flavour: str, server
         "--server-id=112",
         "--report-host=shop-12.shop.ns.svc.local",
     ]
+
+
+@pytest.mark.parametrize("flavour", ["mysql", "mariadb"])
+@pytest.mark.parametrize(
+    ("swap", "primary", "sleeps"),
+    [("4.abc", "shop-12", True), ("3.abc", "shop-12", False), ("4.abc", "shop-1", False), ("", "shop-12", False)],
+)
+def test_no_event_runs_on_restored_files_before_the_restore_says_so(
+    tmp_path: pathlib.Path, flavour: str, swap: str, primary: str, sleeps: bool
+) -> None:
+    command, _statements = started(tmp_path, flavour, primary=primary, swap=swap)
+    assert ("--event-scheduler=OFF" in command) is sleeps
 
 
 @pytest.mark.parametrize("folder", ["data", "mysql"])

@@ -188,7 +188,7 @@ class Restore(Conversation[Around]):
         return Pods(self._observer.cluster, self._observer.target.namespace, credentials.password, self._alive)
 
     def _clear(self, server: Server, observed: Around) -> None:
-        scheduler = str(server.ask("SELECT @@GLOBAL.event_scheduler AS s")[0]["s"]).upper() in ("ON", "1")
+        scheduler = server.runs_events()
         events = scheduler or bool(observed.mark.get("scheduler"))
         self._note(server, observed, CLEAR, events)
         if scheduler:

@@ -90,6 +90,9 @@ class Server:
         )
         return tuple((str(row["d"]), str(row["n"])) for row in rows if row["d"] in databases)
 
+    def runs_events(self) -> bool:
+        return str(self.ask("SELECT @@GLOBAL.event_scheduler AS s")[0]["s"]).upper() in ("ON", "1")
+
     def enable(self, events: t.Iterable[tuple[str, str]]) -> None:
         """Those that a replica knew as asleep: this is the primary."""
         for database, name in events:

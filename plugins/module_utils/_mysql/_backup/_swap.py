@@ -43,6 +43,8 @@ class FilesRestore(Restore):
         #: what was unpacked, for which epoch of which primary, and what it leads to
         self._swap = ""
         self._end = ""
+        #: whether the server whose data goes ran events
+        self._scheduler = False
         self._attached: tuple[int, ...] = ()
 
     def observe(self) -> Around:
@@ -107,6 +109,8 @@ class FilesRestore(Restore):
         base, observer = self._wish.base, self._observer
         pod = record.primary
         require_programs(observer.cluster, observer.target.namespace, pod, base.flavour, self.title)
+        # The one that starts on the files runs none before they are complete.
+        self._scheduler = self._server(ordinal).runs_events()
         root, replication = observer.credentials, observer.replication()
         own = files.own(
             base.flavour,
@@ -137,7 +141,9 @@ class FilesRestore(Restore):
         if execute(observer.cluster, target.namespace, record.primary, files.is_there(self._swap)).rc != 0:
             raise Gone(f"what was unpacked is not on the volume of {record.primary} any more")
         mark = planning.noted_of(self._wish, observed.seen, SWAP, self._swap, self._end, time.time())
-        annotations = {RESTORING: json.dumps({**mark, "scheduler": False}, sort_keys=True), **_record.another_life()}
+        # Where a restore was begun before, that server has run none since.
+        mark["scheduler"] = self._scheduler or bool(observed.mark.get("scheduler"))
+        annotations = {RESTORING: json.dumps(mark, sort_keys=True), **_record.another_life()}
         try:
             following = planning.swapped(target, record, observed.seen, self._swap)
             _record.write(observer.cluster, target, following, annotations)
@@ -146,9 +152,9 @@ class FilesRestore(Restore):
 
     def _apply(self, ordinal: int, observed: Around) -> None:
         server, mark = self._server(ordinal), dict(observed.mark)
-        mark["scheduler"] = str(server.ask("SELECT @@GLOBAL.event_scheduler AS s")[0]["s"]).upper() in ("ON", "1")
         self._step(mark, REPLAY)
-        if mark["scheduler"]:
+        if server.runs_events():
+            # Its scripts are older than that they would keep it from it.
             server.ask("SET GLOBAL event_scheduler = OFF")
         # What the binary logs say of them comes after that.
         server.enable(self._wish.base.events)

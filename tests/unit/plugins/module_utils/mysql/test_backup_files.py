@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import io
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ import typing as t
 
 import pytest
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import File
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql import _plan as ordinary
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._plan import Wish as Watch
@@ -287,6 +289,7 @@ class Run:
         self.restore._observer = t.cast("t.Any", self)
         self.restore._swap, self.restore._end = SWAP, f"{UUIDS[0]}:1-6"
         self.restore._done, self.restore._of = ("unpack",), ("shop-0", 1)
+        self.restore._scheduler = False
         self.run: list[t.Sequence[str]] = []
         self.cluster, self.target = self, TARGET
 
@@ -310,6 +313,11 @@ class Run:
     ) -> dict[str, t.Any]:
         self.written.append(patch)
         return patch
+
+    credentials = types.SimpleNamespace(username="root", password="")
+
+    def replication(self) -> t.Any:
+        return self.credentials
 
     def forget_objects(self) -> None:
         """Nothing is remembered."""
@@ -368,6 +376,32 @@ def test_events_that_a_replica_knew_as_asleep_run_on_the_primary_before_anything
     logs.asked.clear()
     logs.act("finish", followed(), scheduler=True)
     assert logs.asked == [on]
+
+
+def test_whether_events_are_to_run_in_the_end_is_what_the_server_of_before_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def noted(now: str, before: dict[str, t.Any]) -> bool:
+        run = Run(monkeypatch)
+        run.answers["SELECT @@GLOBAL.event_scheduler"] = [{"s": now}]
+        monkeypatch.setattr(swapping, "require_programs", lambda *_all: None)
+        run.restore._place = t.cast("t.Any", types.SimpleNamespace(open=lambda *_all: io.BytesIO()))
+        monkeypatch.setattr(run.restore, "_pods", lambda: types.SimpleNamespace(run=lambda *_all: [b"\n"]))
+        run.restore._wish = dataclasses.replace(TYPED, base=made(files=(File("data.files.gz", 1, ""),)))
+        run.act("unpack", HEALTHY)
+        run.act("swap", HEALTHY, **before)
+        return bool(json.loads(run.written[-1]["metadata"]["annotations"]["stateful.kube/mysql-restore"])["scheduler"])
+
+    assert noted("ON", {})
+    assert not noted("OFF", {})
+    # The server of a restore that was begun before runs none.
+    assert noted("OFF", {"scheduler": True})
+    logs = Run(monkeypatch)
+    logs.answers["SELECT @@GLOBAL.event_scheduler"] = [{"s": "OFF"}]
+    monkeypatch.setattr(logs.restore, "_replay", lambda *_all: None)
+    logs.act("replay", followed(), scheduler=True)
+    notes = [one["metadata"]["annotations"]["stateful.kube/mysql-restore"] for one in logs.written]
+    assert [json.loads(one)["scheduler"] for one in notes] == [True, True]
 
 
 class Copying:
