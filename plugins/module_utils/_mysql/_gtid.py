@@ -301,6 +301,11 @@ class BinlogState(History):
     def of_others(self, identity: str) -> BinlogState:
         return BinlogState({key: number for key, number in self._last().items() if str(key[1]) != identity})
 
+    @property
+    def writers(self) -> dict[int, int]:
+        """Who wrote the last transaction of each domain."""
+        return {domain: max(servers, key=lambda one: servers[one]) for domain, servers in self._domains.items()}
+
     def _in(self, domain: int) -> _Domain:
         servers = self._domains.get(domain, {})
         return _Domain(servers, self._listed.get(domain, max(servers.values(), default=0)))

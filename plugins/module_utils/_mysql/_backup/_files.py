@@ -226,6 +226,13 @@ exec "$@" --defaults-file=/etc/stateful/initialise.cnf --datadir=/var/lib/mysql/
     --pid-file=/run/mysqld/mysqld.pid --skip-networking --skip-grant-tables --event-scheduler=DISABLED \
     --performance-schema=OFF --log-bin=binlog --server-id=1
 """
+# What the restore asks too.
+_CONTINUES = r"""read -r unused
+home=$1; shift
+. /etc/stateful/finish_mariadb.sh
+position=$("$@") && echo "stateful-status asking 0" >&2 || exit
+said=$(continue_from "$home/data" "$position") || echo "${said:-it does not say where it continues}"
+"""
 _CHECK = r"""read -r unused
 said=$("$@" --execute="SELECT CONCAT('CHECK TABLE \`', REPLACE(table_schema, '\`', '\`\`'), '\`.\`',
     REPLACE(table_name, '\`', '\`\`'), '\`;') FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND
@@ -284,6 +291,12 @@ def ask(flavour: str, statement: str) -> list[str]:
     own = [client(flavour), "--no-defaults", f"--socket={SOCKET}", "--user=root", "--batch", "--raw"]
     asking = 'read -r unused\n"$@"\necho "stateful-status $1 $?" >&2'
     return shell(asking, *own, "--skip-column-names", f"--execute={statement}")
+
+
+def continues() -> list[str]:
+    """Writes why nobody can tell where the copy of a MariaDB continues; nothing where that is known."""
+    own = [client(MARIADB), "--no-defaults", f"--socket={SOCKET}", "--user=root", "--batch", "--skip-column-names"]
+    return shell(_CONTINUES, HOME, *own, "--execute=SELECT @@GLOBAL.gtid_slave_pos")
 
 
 def is_there(token: str) -> list[str]:

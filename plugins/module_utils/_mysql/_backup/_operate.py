@@ -45,7 +45,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._scra
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Log, Server
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import NoAnswer, SqlError
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB, MYSQL
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB, MYSQL, BinlogState
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
 
@@ -250,6 +250,11 @@ class Backup(Operation[Around]):
             raise Ended("the copy has no end, although the program that wrote it says that it is complete")
         if server.databases() != databases:
             raise Gone("databases came or went meanwhile, and the list of them was made before")
+        if flavour == MARIADB:
+            before, after = (BinlogState.parse(one).writers for one in (end, server.executed()))
+            if any(after.get(domain) != writer for domain, writer in before.items()):
+                # Of such a copy nobody can tell where it continues.
+                raise Gone("another server became the primary meanwhile")
         return dataclasses.replace(
             manifest,
             end=end,

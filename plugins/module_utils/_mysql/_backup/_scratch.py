@@ -113,6 +113,9 @@ class Scratch(ScratchPod):
         leads = BinlogState.position(noted) if flavour == MARIADB else None
         if not different and leads is not None and not leads.contains(made.history(made.end)):
             different = [f"it leads to {noted}, and was made after {made.end}"]
+        if not different and flavour == MARIADB:
+            why = b"".join(pods.run(self.name, files.continues())).decode("utf-8", "replace").strip()
+            different = [why] if why else []
         if different:
             raise Differs("; ".join(different[:5]))
 

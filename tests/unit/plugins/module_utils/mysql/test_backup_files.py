@@ -51,6 +51,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import plan as plan_backup
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import Around, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._scratch import Differs, Scratch
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Server
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import SqlError
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._facts import problems
@@ -445,6 +446,47 @@ def test_a_copy_of_a_replica_says_which_events_only_the_primary_runs(monkeypatch
     assert Copying(monkeypatch, "mysql", told).made().events == (("shop", "sold"),)
 
 
+def test_a_copy_of_mariadb_during_which_another_server_began_to_write_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def states(*told: str) -> dict[str, list[t.Any]]:
+        return {**USUAL, "SELECT @@GLOBAL.gtid_binlog_state": [[{"executed": one}] for one in told]}
+
+    for after in ("0-100-9", "0-100-9,1-101-3"):
+        found = Copying(monkeypatch, "mariadb", states("0-101-2,0-100-5", f"0-101-2,{after}")).made()
+        assert found.end == "0-101-2,0-100-5"
+    with pytest.raises(Gone, match="another server became the primary"):
+        Copying(monkeypatch, "mariadb", states("0-101-2,0-100-5", "0-101-7,0-100-6")).made()
+
+
+def verified(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """A copy of MariaDB that is right but for what is said of where it continues."""
+
+    def run(_self: Pods, _pod: str, command: t.Sequence[str], _given: t.Iterable[bytes] = ()) -> t.Iterator[bytes]:
+        if command == files.continues():
+            yield said.encode()
+        elif command == files.check("mariadb"):
+            yield b"shop.orders\tcheck\tstatus\tOK\n"
+        elif command == files.ask("mariadb", "SHOW DATABASES"):
+            yield b"mysql\nshop\n"
+        else:
+            yield b"0-100-9\n"
+
+    monkeypatch.setattr(Pods, "run", run)
+    scratch = Scratch.__new__(Scratch)
+    scratch.name, scratch.namespace, scratch.cluster = "proof", "shop", t.cast("t.Any", None)
+    scratch._port, scratch._progress = 3306, t.cast("t.Any", types.SimpleNamespace(say=str))
+    monkeypatch.setattr(scratch, "start", lambda *_all: None)
+    monkeypatch.setattr(scratch, "_until_serving", lambda _flavour: None)
+    place = t.cast("t.Any", types.SimpleNamespace(open=lambda *_all: io.BytesIO()))
+    copied = made(flavour="mariadb", end="0-100-5", files=(File("data.mbstream.gz", 1, ""),))
+    scratch.check_files(place, copied, {"spec": {}})
+
+
+def test_what_is_verified_can_be_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    verified(monkeypatch, "")
+    with pytest.raises(Differs, match="Another server became the primary"):
+        verified(monkeypatch, "Another server became the primary while the copy was made.\n")
+
+
 class Idle:
     def abandoned(self) -> bool:
         return False
@@ -572,6 +614,32 @@ def test_a_server_that_fails_to_copy_itself_by_mariadb_backup_gives_nothing(mach
         b"".join(unpacked(machine.pods.run("shop-0", files.copy("mariadb", "root"))))
     machine.program("mariadb-backup", "echo files")
     assert b"".join(unpacked(machine.pods.run("shop-0", files.copy("mariadb", "root")))) == b"facts\nfiles\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "noted", "applied", "says"),
+    [
+        ("0-100-5,0-101-2", "0-100-9", "0-101-2", ""),
+        ("0-100-5,0-101-2", "0-101-9", "0-100-5", "Another server became the primary while the copy was made"),
+        ("0-100-5", "0-100-4", "", "The binary log of the donor began anew"),
+        ("0-100-5", None, "", "it does not say where it continues"),
+    ],
+)
+def test_where_a_copy_continues_is_asked_as_the_restore_does(
+    machine: Machine, before: str, noted: str | None, applied: str, says: str
+) -> None:
+    machine.program("mariadb", f"echo {applied}")
+    (machine.home / "data.gtid_binlog_state").write_text(f"{before}\n")
+    if noted is not None:
+        (machine.home / "data.gtid").write_text(f"{noted}\n")
+    scripts = pathlib.Path(__file__).parents[5] / "roles/mysql/files"
+    command = [word.replace("/etc/stateful", str(scripts)) for word in files.continues()]
+    said = b"".join(machine.pods.run("shop-0", command)).decode()
+    assert said.startswith(says)
+    assert bool(said) is bool(says)
+    machine.program("mariadb", "exit 1")
+    with pytest.raises((Ended, Gone)):
+        b"".join(machine.pods.run("shop-0", command))
 
 
 def test_what_an_image_lacks_is_named(machine: Machine) -> None:
