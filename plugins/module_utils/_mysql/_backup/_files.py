@@ -195,12 +195,13 @@ work() {
 grep -q restored /etc/stateful/initialise.sh ||
     fail "the scripts of this application are older than restores of files: run the playbook stateful.kube.mysql first"
 rm -rf "$home"/restoring.* "$home"/restored.*
+# Whatever it ends with: the volume is that of a server at work.
+trap 'rm -rf "$new" "$new".*' EXIT
 receive
 work & main=$!
 { cat <&3 >/dev/null; kill "$main"; } >/dev/null 2>&1 & watch=$!
 wait "$main"; status=$?
 kill "$watch" 2>/dev/null
-[ "$status" = 0 ] || rm -rf "$new" "$new".*
 echo "stateful-status restoring $status" >&2
 exit "$status"
 """

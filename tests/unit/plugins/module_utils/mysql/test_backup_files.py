@@ -580,6 +580,16 @@ def test_what_the_volume_has_no_room_for_is_not_begun(machine: Machine, monkeypa
     assert not (machine.home / "there/data").exists()
 
 
+@pytest.mark.parametrize("cut", [4, 40])
+def test_an_upload_that_breaks_off_leaves_nothing_on_the_volume(machine: Machine, cut: int) -> None:
+    packed = gzip.compress(machine.copy())[:-cut]
+    scripts = pathlib.Path(__file__).parents[5] / "roles/mysql/files"
+    command = files.unpack("mysql", len(packed), b"own", SWAP, 0, 0)
+    with pytest.raises((Ended, Gone)):
+        machine.pods.feed("shop-0", [word.replace("/etc/stateful", str(scripts)) for word in command], [b"own", packed])
+    assert [one.name for one in machine.home.iterdir()] == ["data"]
+
+
 def test_a_copy_that_lacks_a_file_or_leads_elsewhere_is_none(machine: Machine) -> None:
     with pytest.raises(Ended):
         machine.take(b"file 1 x\nyend 2\n")
