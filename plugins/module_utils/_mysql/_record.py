@@ -71,6 +71,7 @@ def parse(found: t.Optional[Object], target: Target) -> t.Optional[Record]:
         restoring=str(restoring(found).get("backup", "")),
         swap=str(data.get("swap", "")),
         swap_uid=str(data.get("swap_uid", "")),
+        swap_before=str(data.get("swap_before", "")),
         resource_version=str(found["metadata"].get("resourceVersion", "")),
     )
 
@@ -111,6 +112,7 @@ def write(
         "imported": record.imported,
         "swap": record.swap,
         "swap_uid": record.swap_uid,
+        "swap_before": record.swap_before,
     }
     metadata: Object = {"name": target.record, "namespace": target.namespace}
     with _as_seen(target):

@@ -133,6 +133,8 @@ class Record:
     #: EPOCH.NAME; and the uid of the pod that has not done so
     swap: str = ""
     swap_uid: str = ""
+    #: those of restores before that came to no end, with blanks between: what the first of them replaced is kept
+    swap_before: str = ""
     resource_version: str = ""
 
     @property

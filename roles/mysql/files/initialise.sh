@@ -55,6 +55,7 @@ name ends in -record." ;;
     # Restored files, which the primary of this epoch puts in the place of its data.
     swap=$(cat /run/record/swap 2>/dev/null || :)
     case $swap in "$epoch".*) ;; *) swap= ;; esac
+    before=$(cat /run/record/swap_before 2>/dev/null || :)
 }
 
 # What an earlier try left. Renamed first, so that whoever is at it still cannot finish what is half gone.
@@ -257,8 +258,16 @@ the only server, restore a backup. To begin anew with nothing at all, remove it 
 
 read_record
 # The data of before is kept until the restore comes to its end. A pod that dies between the two goes on with the second.
+if [ -n "$swap" ] && [ "$primary" = "$POD_NAME" ]; then
+    # What a restore has put there that came to no end is nobody's: what that one replaced is kept in its place.
+    for one in $before; do
+        [ ! -d "$home/replaced.$one" ] || [ -d "$home/replaced.$swap" ] || mv -T "$home/replaced.$one" "$home/replaced.$swap"
+    done
+fi
 if [ -n "$swap" ] && [ "$primary" = "$POD_NAME" ] && [ -d "$home/restored.$swap" ]; then
-    [ ! -d "$data" ] || mv -T "$data" "$home/replaced.$swap"
+    kept=$home/replaced.$swap
+    [ ! -d "$kept" ] || kept=$home/discarded.$swap
+    [ ! -d "$data" ] || mv -T "$data" "$kept"
     mv -T "$home/restored.$swap" "$data"
     sync -f "$home"
     echo "The restored files are in the place of the data."

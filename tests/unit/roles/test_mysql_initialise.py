@@ -294,6 +294,39 @@ def test_the_primary_puts_restored_files_in_the_place_of_its_data_also_after_it_
 
 
 @pytest.mark.parametrize(
+    "left",
+    [
+        {"data": "half", "restored.4.def": "new", "replaced.3.abc": "first"},
+        {"data": "half", "restored.4.def": "new", "replaced.4.def": "first"},
+        {"restored.4.def": "new", "replaced.4.def": "first", "discarded.4.def": "half"},
+        # The one between came to nothing at all.
+        {"data": "half", "restored.4.def": "new", "replaced.2.old": "first"},
+        {"data": "first", "restored.4.def": "new"},
+        {"restored.4.def": "new", "replaced.4.def": "first"},
+    ],
+)
+def test_a_restore_that_begins_anew_keeps_what_the_first_one_replaced_wherever_it_is_killed(
+    place: Place, left: dict[str, str]
+) -> None:
+    for name, what in left.items():
+        (place.home / name).mkdir()
+        (place.home / name / "mysql.ibd").touch()
+        (place.home / name / what).touch()
+    place.record(epoch="4", swap="4.def", swap_before="2.old 3.abc")
+    for _start in range(2):
+        assert place.run()[0] == 0
+        assert place.there() == {"data": ["mysql.ibd", "new"], "replaced.4.def": ["first", "mysql.ibd"]}
+
+
+def test_what_the_first_restore_replaced_stays_where_the_files_of_the_next_are_not_there(place: Place) -> None:
+    place.data("half")
+    (place.home / "replaced.3.abc").mkdir()
+    place.record(epoch="4", swap="4.def", swap_before="3.abc")
+    assert place.run()[0] == 0
+    assert place.there() == {"data": ["half", "mysql.ibd"], "replaced.4.def": []}
+
+
+@pytest.mark.parametrize(
     ("name", "record"),
     [
         ("shop-1", {"swap": "3.abc"}),

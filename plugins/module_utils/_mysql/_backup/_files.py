@@ -121,8 +121,12 @@ take() {
 }
 receive() {
     free=$(df -Pk "$home" | awk 'NR == 2 { print $4 }')
+    kept=
+    for left in "$home"/replaced.*; do
+        [ ! -e "$left" ] || kept=", which keeps the data from before the restore that came to no end too,"
+    done
     [ "$needed" -le "$free" ] ||
-        fail "they need $((needed / 1024)) MiB, and the volume has $((free / 1024)) MiB free: enlarge the claim"
+        fail "they need $((needed / 1024)) MiB, and the volume$kept has $((free / 1024)) MiB free: enlarge the claim"
     mkdir -m 0750 "$new" || fail "no folder can be made on the volume"
     head -c "$size" <&3 | { gzip -dc && : >"$new.unzipped"; } | take || exit
     [ -e "$new.unzipped" ] || fail "what was sent is not whole"

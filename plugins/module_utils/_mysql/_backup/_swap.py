@@ -176,12 +176,14 @@ class FilesRestore(Restore):
         if observed.mark.get("scheduler"):
             server.ask("SET GLOBAL event_scheduler = ON")
         namespace = observer.target.namespace
-        execute(observer.cluster, namespace, record.primary, files.forget(), timeout=3600.0)
+        removed = execute(observer.cluster, namespace, record.primary, files.forget(), timeout=3600.0)
+        if removed.rc != 0:
+            raise Ended(f"the data of before stays on the volume of {record.primary}: {removed.stderr.strip()[:300]}")
         try:
             _record.write(
                 observer.cluster,
                 observer.target,
-                dataclasses.replace(record, swap="", swap_uid=""),
+                dataclasses.replace(record, swap="", swap_uid="", swap_before=""),
                 {RESTORING: None},
             )
         finally:

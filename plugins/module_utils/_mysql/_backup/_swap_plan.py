@@ -72,6 +72,7 @@ def swapped(target: Target, record: Record, seen: Snapshot, swap: str) -> Record
         cut_off=False,
         swap=swap,
         swap_uid=uid,
+        swap_before=f"{record.swap_before} {record.swap}".strip() if record.swapping else "",
     )
 
 

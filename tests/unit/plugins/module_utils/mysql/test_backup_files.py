@@ -296,7 +296,7 @@ class Run:
 
         def execute(_cluster: t.Any, _namespace: str, _pod: str, command: t.Sequence[str], **_more: t.Any) -> t.Any:
             self.run.append(command)
-            return types.SimpleNamespace(rc=0 if there else 1)
+            return types.SimpleNamespace(rc=0 if there else 1, stderr="Read-only file system")
 
         monkeypatch.setattr(swapping, "execute", execute)
         self.asked: list[str] = []
@@ -355,6 +355,31 @@ def test_its_end_is_one_write_too_and_comes_after_the_data_of_before_is_gone(mon
     assert (written["data"]["swap"], written["data"]["epoch"]) == ("", "2")
     assert written["metadata"]["annotations"] == {"stateful.kube/mysql-restore": None}
     assert run.run == [files.forget()]
+    kept = Run(monkeypatch, there=False)
+    with pytest.raises(Failure, match="stays on the volume of shop-0: Read-only file system"):
+        kept.act("finish", followed())
+    assert kept.written == []
+
+
+def test_what_the_first_of_several_restores_replaced_is_known_until_one_comes_to_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = begun()
+    assert first.record
+    assert not first.record.swap_before
+    second = swaps.swapped(TARGET, first.record, first, "3.def")
+    third = swaps.swapped(TARGET, second, first, "4.ghi")
+    assert (second.swap_before, third.swap_before) == (SWAP, f"{SWAP} 3.def")
+    # Another one was made primary meanwhile: that one replaced nothing.
+    assert not swaps.swapped(TARGET, dataclasses.replace(third, epoch=5), first, "6.jkl").swap_before
+    run = Run(monkeypatch)
+    seen = followed()
+    assert seen.record
+    run.act("finish", dataclasses.replace(seen, record=dataclasses.replace(seen.record, swap_before="1.old")))
+    assert run.written[0]["data"]["swap_before"] == ""
+    begin = Run(monkeypatch)
+    begin.act("swap", first)
+    assert begin.written[0]["data"]["swap_before"] == SWAP
 
 
 def test_events_that_a_replica_knew_as_asleep_run_on_the_primary_before_anything_that_is_said_of_them_later(
@@ -578,6 +603,11 @@ def test_what_the_volume_has_no_room_for_is_not_begun(machine: Machine, monkeypa
     with pytest.raises(Ended, match=r"they need \d+ MiB, and the volume has \d+ MiB free: enlarge the claim"):
         machine.take(copied)
     assert not (machine.home / "there/data").exists()
+    (machine.home / "replaced.2.abc").mkdir()
+    command = files.unpack("mysql", 1, b"own", SWAP, 0, 0)
+    scripts = pathlib.Path(__file__).parents[5] / "roles/mysql/files"
+    with pytest.raises(Ended, match=r"the volume, which keeps the data from before .* too, has \d+ MiB free"):
+        machine.pods.feed("shop-0", [word.replace("/etc/stateful", str(scripts)) for word in command], [b"own", b"x"])
 
 
 @pytest.mark.parametrize("cut", [4, 40])
