@@ -72,6 +72,7 @@ def _record_primary(observer: Observer, step: Step, seen: Snapshot) -> None:
             had=data.get("had", {}),
             waits="",
             cut_off=data.get("cut_off", False),
+            copies=data.get("copies", before.copies),
         )
     _write(observer, record)
 

@@ -70,15 +70,12 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
     begun = view.primary_answer.serves and not view.promoted
     if begun and seen.record.dismissed and not seen.record.importing and {*wish.without} - {*seen.record.without}:
         return _left_out(view, wish)
-    # While the files of a backup are put in place, every other server has data of before.
-    if seen.record.importing or seen.record.swapping or (wish.away_from and seen.record.primary != wish.away_from):
+    if begun or _comes_first(view, wish):
         return plan(target, view.desired, seen)
-    if begun:
-        # An earlier run has got so far.
-        return plan(target, view.desired, seen)
-    if view.pending:
-        # The one before this one may write still: that comes first.
-        return plan(target, view.desired, seen)
+    left = _in_a_restore(view, wish)
+    if isinstance(left, Refusal):
+        return left
+    wish, copies = left
     refusal = _still_there(view)
     if refusal:
         return refusal
@@ -103,6 +100,7 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
         "without": wish.without,
         "had": had,
         "cut_off": bool(wish.by) and seen.record.waits == wish.by,
+        **({} if copies is None else {"copies": copies}),
     }
     return Plan(
         (
@@ -113,6 +111,46 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
             view.wait(f"wait until {new} has applied what it has received, let it take writes, and the others follow"),
         ),
         _warnings(view, wish, old),
+    )
+
+
+def _comes_first(view: View, wish: Wish) -> bool:
+    """Whether something that goes on already has to come further."""
+    record = view.record
+    if record.importing or (wish.away_from and record.primary != wish.away_from):
+        return True
+    # While the files of a backup are put in place others have data of before: who goes by evidence alone waits.
+    if record.swapping and (wish.by or view.primary_answer.kind is not Kind.UNREACHABLE):
+        return True
+    # The one before this one may write still.
+    return view.pending
+
+
+def _in_a_restore(view: View, wish: Wish) -> t.Union[Refusal, tuple[Wish, t.Optional[dict[str, str]]]]:
+    """Who counts where the primary is lost that puts the files of a backup in place, and who takes a copy after that.
+
+    A replica that has its copy has what was restored. What the others have was to be replaced.
+    """
+    record, name = view.record, view.record.primary
+    if not record.swapping:
+        return wish, None
+    # Its volume may hold either.
+    mine = {name: record.swap}
+    answer = [view.target.pod(o) for o in view.servers_asked if o != view.primary]
+    if any(pod not in record.copies and pod not in wish.without for pod in answer):
+        outdated = tuple(view.target.pod(o) for o in view.replicas if view.target.pod(o) in record.copies)
+        without = (*wish.without, *(pod for pod in outdated if pod not in wish.without))
+        return dataclasses.replace(wish, without=without), {**record.copies, **mine}
+    if wish.to and name in wish.without:
+        return wish, mine
+    return Refusal(
+        f"{name} is to go on with the files of {record.restoring or 'a backup'} and does not answer, and no replica "
+        "that answers has its copy of them: all that there is beside it is the data of before. Nothing was changed.",
+        view.evidence(),
+        (
+            f"bring {name} or its volume back, and run the same restore again",
+            f"go on with the data of before, and restore once more: to=NAME of a replica, without={name}",
+        ),
     )
 
 

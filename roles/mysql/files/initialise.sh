@@ -169,9 +169,11 @@ donors() {
     ordinal=$members
     while [ "$ordinal" -gt 0 ]; do
         ordinal=$((ordinal - 1))
-        case ${POD_NAME%-*}-$ordinal in
+        donor=${POD_NAME%-*}-$ordinal
+        # Whoever is to take a copy itself has what is not to be handed on.
+        case $donor in
         "$POD_NAME" | "$primary") ;;
-        *) echo "${POD_NAME%-*}-$ordinal" ;;
+        *) grep -q "^$donor " /run/record/copy || echo "$donor" ;;
         esac
     done
     [ "$primary" = "$POD_NAME" ] || echo "$primary"

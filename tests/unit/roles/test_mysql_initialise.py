@@ -261,7 +261,7 @@ def test_only_a_lone_server_that_keeps_nothing_begins_anew(
 
 def test_a_new_copy_takes_the_place_of_data_once_for_each_token(place: Place) -> None:
     place.data("old")
-    place.record(epoch="3", copy="shop-2 other\nshop-1 first\n")
+    place.record(epoch="3", copy="shop-20 other\nshop-1 first\n")
     place.givers("shop-2")
     assert place.run(name="shop-1")[0] == 0
     copied = {"data": ["mysql.ibd", "of-shop-2", "started"], "copied.first": []}
@@ -291,6 +291,13 @@ def test_the_primary_puts_restored_files_in_the_place_of_its_data_also_after_it_
             "data": ["mysql.ibd", "restored.3.abc"],
             "replaced.3.abc": sorted([*before, "mysql.ibd"]),
         }
+
+
+def test_who_is_to_take_a_copy_itself_is_no_donor(place: Place) -> None:
+    place.record(epoch="4", copy="shop-1 first\nshop-2 other\n", members="4")
+    place.givers("shop-2", "shop-3")
+    assert place.run(name="shop-1")[0] == 0
+    assert place.asked() == ["shop-0", "shop-3"]
 
 
 @pytest.mark.parametrize(

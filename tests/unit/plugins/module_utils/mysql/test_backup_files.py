@@ -23,6 +23,7 @@ import pytest
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import File
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql import _plan as ordinary
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._plan import Wish as Watch
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._plan import plan_autopilot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _files as files
@@ -184,9 +185,13 @@ def test_whoever_looks_lets_the_files_be_taken_and_never_the_old_data_be_written
 
 def test_nobody_else_is_made_primary_meanwhile() -> None:
     away = with_pod(begun(snapshot([SILENT, replica(1), replica(2)])), 0, uid="new")
-    failover = plan_failover(TARGET, Failover(), away)
-    assert isinstance(failover, Plan)
-    assert not failover.changes
+    assert isinstance(plan_failover(TARGET, Failover(), away), Refusal)
+    by = plan_failover(TARGET, Failover(by="me"), away)
+    assert isinstance(by, Plan)
+    assert not by.changes
+    back = plan_failover(TARGET, Failover(), in_place())
+    assert isinstance(back, Plan)
+    assert not [step for step in back.steps if step.action == "record"]
     assert not plan_autopilot(TARGET, Watch("me", silence=999.0), away).plan.steps
     switched = plan_switchover(TARGET, Switchover(to="shop-1"), followed())
     assert isinstance(switched, Refusal)
@@ -196,6 +201,62 @@ def test_nobody_else_is_made_primary_meanwhile() -> None:
     found = ordinary.plan(TARGET, THREE, older)
     assert isinstance(found, Plan)
     assert not found.changes
+
+
+def lost(*copied: str) -> Snapshot:
+    """The primary is gone in the middle, and these have their copies."""
+    seen = begun(snapshot([SILENT, replica(1), replica(2)]))
+    assert seen.record
+    copies = {pod: token for pod, token in seen.record.copies.items() if pod not in copied}
+    return dataclasses.replace(seen, record=dataclasses.replace(seen.record, copies=copies))
+
+
+def recorded(seen: Snapshot, wish: Failover) -> dict[str, t.Any]:
+    found = plan_failover(TARGET, wish, seen)
+    assert isinstance(found, Plan), found.sentence()
+    return t.cast("dict[str, t.Any]", next(step.data for step in found.steps if step.action == "record"))
+
+
+def test_where_the_primary_is_lost_in_the_middle_a_replica_goes_on_that_has_its_copy() -> None:
+    found = recorded(lost("shop-2"), Failover())
+    assert (found["primary"], found["epoch"]) == ("shop-2", 3)
+    assert found["copies"] == {"shop-0": SWAP, "shop-1": "uid-1"}
+    # What is about to be replaced keeps nobody from writing.
+    assert found["without"] == ("shop-1",)
+    refusal = plan_failover(TARGET, Failover(to="shop-1"), lost("shop-2"))
+    assert isinstance(refusal, Refusal)
+    # The old data of the other one is of another history, and goes.
+    seen = lost("shop-2")
+    assert seen.record
+    more = {key: found[key] for key in ("epoch", "primary", "dismissed", "without", "copies")}
+    after = dataclasses.replace(seen.record, dismissed_uid="uid-0", **more)
+    answers = {1: replica(1, of=None), 2: replica(2, of=None, executed=gtids(of_0="1-3"))}
+    pods = {ordinal: pod for ordinal, pod in seen.pods.items() if ordinal}
+    planned_then = ordinary.plan(TARGET, THREE, dataclasses.replace(seen, record=after, answers=answers, pods=pods))
+    assert isinstance(planned_then, Plan), planned_then.sentence()
+    changes = [f"{step.action} {step.target}" for step in planned_then.steps if step.action in ("promote", "copy")]
+    assert changes == ["promote shop-2", "copy shop-1"]
+
+
+def test_where_nobody_has_a_copy_it_is_said_how_to_go_on_with_the_data_of_before() -> None:
+    silent = lost("shop-2")
+    silent = dataclasses.replace(silent, answers={**silent.answers, 2: SILENT})
+    for seen in (lost(), silent):
+        refusal = plan_failover(TARGET, Failover(), seen)
+        assert isinstance(refusal, Refusal)
+        assert "no replica that answers has its copy" in refusal.sentence()
+        assert "without=shop-0" in refusal.sentence()
+        assert isinstance(plan_failover(TARGET, Failover(to="shop-1"), seen), Refusal)
+    found = recorded(lost(), Failover(to="shop-1", without=("shop-0",)))
+    assert (found["primary"], found["epoch"], found["copies"]) == ("shop-1", 3, {"shop-0": SWAP})
+
+
+def test_the_tokens_of_a_failover_are_written_and_others_leave_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(monkeypatch)
+    data = {"epoch": 3, "primary": "shop-2", "members": 3}
+    act(t.cast("t.Any", run), Step("record", "shop", "", data={**data, "copies": {"shop-0": SWAP}}), lost("shop-2"))
+    act(t.cast("t.Any", run), Step("record", "shop", "", data=data), lost("shop-2"))
+    assert [one["data"]["copy"] for one in run.written] == [f"shop-0 {SWAP}\n", "shop-1 uid-1\n"]
 
 
 def test_who_is_on_call_is_told() -> None:
