@@ -363,6 +363,10 @@ class _Planner:
         if not answer.serves or pod.deleting:
             why = answer.detail or pod.obstacle or "it is about to end"
             return [self.view.wait(f"wait until {name} has put the restored files in place and answers: {why}")]
+        if not answer.read_only:
+            # It was started with an older record.
+            sentence = f"let {name} take no writes, because it has the data of before"
+            return [Step(FENCE, name, sentence, data={"ordinal": self.view.primary})]
         raise _Refused(
             Refusal(
                 f"{name} was started anew to put the files of {record.restoring or 'a backup'} in the place of its "

@@ -63,6 +63,13 @@ discard() {
     run rm -rf "$home"/discarded.*
     for left in "$home"/initialising.* "$home"/cloning.* "$home"/restoring.* "$home"/restored.* "$home"/replaced.*; do
         [ -e "$left" ] && [ "${left##*/}" != "replaced.$swap" ] || continue
+        later=${left##*/restored.}
+        later=${later%%.*}
+        case $later in
+        # The record that is mounted here may be older than the one that names them.
+        '' | *[!0-9]*) ;;
+        *) [ "$later" -le "$epoch" ] || continue ;;
+        esac
         mv -T "$left" "$home/discarded.$POD_UID.${left##*/}"
     done
     run rm -rf "$home"/discarded.*

@@ -293,6 +293,15 @@ def test_the_primary_puts_restored_files_in_the_place_of_its_data_also_after_it_
         }
 
 
+def test_what_a_newer_record_may_name_than_the_one_that_is_mounted_stays(place: Place) -> None:
+    place.data("own")
+    for left in ("restored.10.abc", "restored.9.abc"):
+        (place.home / left).mkdir()
+    place.record(epoch="9")
+    assert place.run()[0] == 0
+    assert place.there() == {"data": ["mysql.ibd", "own"], "restored.10.abc": []}
+
+
 def test_who_is_to_take_a_copy_itself_is_no_donor(place: Place) -> None:
     place.record(epoch="4", copy="shop-1 first\nshop-2 other\n", members="4")
     place.givers("shop-2", "shop-3")
@@ -345,7 +354,7 @@ def test_what_the_first_restore_replaced_stays_where_the_files_of_the_next_are_n
 )
 def test_what_was_unpacked_and_is_not_asked_for_is_removed(place: Place, name: str, record: dict[str, str]) -> None:
     place.data("own")
-    for left in ("restored.2.abc", "restored.3.abc", "restoring.7", "replaced.2.old"):
+    for left in ("restored.2.abc", "restored.3.abc", "restoring.7", "replaced.2.old", "replaced.4.old"):
         (place.home / left).mkdir()
     place.record(epoch="3", **record)
     assert place.run(name=name)[0] == 0

@@ -140,12 +140,17 @@ class FilesRestore(Restore):
         target = observer.target
         if execute(observer.cluster, target.namespace, record.primary, files.is_there(self._swap)).rc != 0:
             raise Gone(f"what was unpacked is not on the volume of {record.primary} any more")
+        pod = observer.cluster.get("v1", "Pod", record.primary, target.namespace)
+        if pod is None:
+            raise Gone(f"{record.primary} is gone")
         mark = planning.noted_of(self._wish, observed.seen, SWAP, self._swap, self._end, time.time())
         # Where a restore was begun before, that server has run none since.
         mark["scheduler"] = self._scheduler or bool(observed.mark.get("scheduler"))
         annotations = {RESTORING: json.dumps(mark, sort_keys=True), **_record.another_life()}
         try:
             following = planning.swapped(target, record, observed.seen, self._swap)
+            # It may be another pod than the one that was seen, and has them on its volume all the same.
+            following = dataclasses.replace(following, swap_uid=str(pod["metadata"]["uid"]))
             _record.write(observer.cluster, target, following, annotations)
         finally:
             observer.forget_objects()

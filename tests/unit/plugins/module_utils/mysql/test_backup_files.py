@@ -173,14 +173,21 @@ def test_whoever_looks_lets_the_files_be_taken_and_never_the_old_data_be_written
     found = ordinary.plan(TARGET, THREE, begun())
     assert isinstance(found, Plan)
     assert [step.action for step in found.steps if step.change] == ["replace"]
-    lost = ordinary.plan(TARGET, THREE, with_pod(begun(), 0, uid="new"))
+    # One that was started with an older record takes writes, and what is said of it is true a moment later.
+    writable = with_pod(begun(), 0, uid="new")
+    fenced = ordinary.plan(TARGET, THREE, writable)
+    assert isinstance(fenced, Plan)
+    assert [(step.action, step.data) for step in fenced.steps if step.change] == [("fence", {"ordinal": 0})]
+    old = with_pod(begun(snapshot([primary(read_only=True), replica(1), replica(2)])), 0, uid="new")
+    lost = ordinary.plan(TARGET, THREE, old)
     assert isinstance(lost, Refusal)
     assert "they are not on its volume" in lost.sentence()
     going = planned(with_pod(begun(), 0, deleting=True), WISH, mark=mark(WISH), done=("unpack", "swap"))
     assert going[0] == "wait shop"
-    assert "not on its volume" in refused(with_pod(begun(), 0, uid="new"), TYPED, mark=mark(TYPED), done=("swap",))
+    assert "not on its volume" in refused(old, TYPED, mark=mark(TYPED), done=("swap",))
     # The restore itself brings them there again.
-    assert planned(with_pod(begun(), 0, uid="new"), TYPED, mark=mark(TYPED))[0] == "unpack shop-0"
+    assert planned(writable, TYPED, mark=mark(TYPED))[:2] == ["fence shop-0", "wait shop"]
+    assert planned(old, TYPED, mark=mark(TYPED))[0] == "unpack shop-0"
 
 
 def test_nobody_else_is_made_primary_meanwhile() -> None:
@@ -381,6 +388,12 @@ class Run:
     def replication(self) -> t.Any:
         return self.credentials
 
+    uid = "uid-0"
+
+    def get(self, _version: str, kind: str, name: str, _namespace: str) -> dict[str, t.Any] | None:
+        assert (kind, name) == ("Pod", "shop-0")
+        return {"metadata": {"uid": self.uid}} if self.uid else None
+
     def forget_objects(self) -> None:
         """Nothing is remembered."""
 
@@ -402,6 +415,15 @@ def test_all_that_begins_it_is_one_write_as_of_what_was_seen(monkeypatch: pytest
     noted = json.loads(notes["stateful.kube/mysql-restore"])
     assert (noted["backup"], noted["step"], noted["swap"]) == ("shop-1", "swap", SWAP)
     assert noted["end"] == f"{UUIDS[0]}:1-6"
+    other = Run(monkeypatch)
+    other.uid = "other"
+    other.act("swap", HEALTHY)
+    assert other.written[0]["data"]["swap_uid"] == "other"
+    away = Run(monkeypatch)
+    away.uid = ""
+    with pytest.raises(NotYet):
+        away.act("swap", HEALTHY)
+    assert away.written == []
     gone = Run(monkeypatch, there=False)
     with pytest.raises(NotYet):
         gone.act("swap", HEALTHY)
