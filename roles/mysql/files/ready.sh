@@ -4,9 +4,17 @@
 
 # Whether clients may be sent here, as the kubelet asks:
 #   ready.sh CLIENT SECONDS
-# To the primary, and to a replica that applies what it receives and is at most so many seconds behind.
+# To the primary, and to a replica that applies what it receives and is at most so many seconds behind. Not to one whose
+# data is to be replaced by a copy: while files are restored it has what was there before.
 # shellcheck shell=sh
 set -u
+if [ "$(cat /run/record/primary 2>/dev/null)" != "$POD_NAME" ]; then
+    token=$(sed -n "s/^$POD_NAME \([A-Za-z0-9._-]*\)$/\1/p" /run/record/copy 2>/dev/null | sed -n 1p)
+    if [ -n "$token" ] && [ ! -e "/var/lib/mysql/copied.$token" ]; then
+        echo "This server is to take a copy in place of its data." >&2
+        exit 1
+    fi
+fi
 said=$(timeout 4 "$1" --no-defaults --socket=/run/mysqld/mysqld.sock --user=stateful_health --connect-timeout=3 \
     --batch --vertical --execute='SELECT @@global.read_only AS read_only; SHOW REPLICA STATUS' 2>&1) || {
     # Who is told so by the server knows more than who finds no server.

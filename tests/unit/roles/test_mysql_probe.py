@@ -36,18 +36,26 @@ def answer(
     return said
 
 
-def asked(tmp_path: pathlib.Path, said: str, ended: int = 0) -> tuple[int, str]:
+def asked(tmp_path: pathlib.Path, said: str, ended: int = 0, **record: str) -> tuple[int, str]:
+    (tmp_path / "record").mkdir()
+    for name, value in record.items():
+        (tmp_path / "record" / name).write_text(value)
+    script = tmp_path / "ready.sh"
+    text = SCRIPT.read_text(encoding="utf-8")
+    for path in ("/run/record/", "/var/lib/mysql/"):
+        assert path in text
+    script.write_text(text.replace("/run/record/", f"{tmp_path}/record/").replace("/var/lib/mysql/", f"{tmp_path}/"))
     (tmp_path / "said").write_text(said)
     client = tmp_path / "client"
     client.write_text(f"#!/bin/sh\ncat {tmp_path}/said >&{'12'[ended > 0]}\nexit {ended}\n")
     client.chmod(0o755)
     done = subprocess.run(
-        ["sh", str(SCRIPT), "client", "30"],
+        ["sh", str(script), "client", "30"],
         check=False,
         capture_output=True,
         text=True,
         timeout=60,
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "POD_NAME": "shop-1"},
     )
     return done.returncode, done.stderr.strip()
 
@@ -60,6 +68,26 @@ def test_a_server_that_takes_writes_is_ready_and_one_whose_connections_are_taken
     tmp_path: pathlib.Path, said: str, ended: int, expected: int
 ) -> None:
     assert asked(tmp_path, said, ended) == (expected, said if expected else "")
+
+
+@pytest.mark.parametrize(
+    ("copy", "primary", "copied", "ready"),
+    [
+        ("shop-1 2.abc\nshop-2 other\n", "shop-0", "", False),
+        ("shop-1 2.abc\n", "shop-0", "2.old", False),
+        ("shop-1 2.abc\n", "shop-0", "2.abc", True),
+        ("shop-10 2.abc\n", "shop-0", "", True),
+        ("", "shop-0", "", True),
+        # The primary keeps its data.
+        ("shop-1 2.abc\n", "shop-1", "", True),
+    ],
+)
+def test_nobody_reads_data_that_is_to_be_replaced(
+    tmp_path: pathlib.Path, copy: str, primary: str, copied: str, ready: bool
+) -> None:
+    (tmp_path / f"copied.{copied}").touch()
+    rc, said = asked(tmp_path, answer("1", "Yes"), copy=copy, primary=primary)
+    assert (rc == 0, "is to take a copy" in said) == (ready, not ready)
 
 
 @pytest.mark.parametrize("names", ["Replica Source", "Slave Master"])
