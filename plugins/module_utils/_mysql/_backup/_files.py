@@ -281,8 +281,7 @@ def serve(flavour: str) -> list[str]:
 
 def check(flavour: str) -> list[str]:
     """Reads every table, and writes what the server says of each."""
-    own = [client(flavour), "--no-defaults", f"--socket={SOCKET}", "--user=root", "--batch", "--raw"]
-    return shell(_CHECK, *own, "--skip-column-names")
+    return shell(_CHECK, *_asker(flavour))
 
 
 def is_bad(line: str) -> bool:
@@ -293,15 +292,19 @@ def is_bad(line: str) -> bool:
 
 def ask(flavour: str, statement: str) -> list[str]:
     """Writes what the server that `serve` runs answers."""
-    own = [client(flavour), "--no-defaults", f"--socket={SOCKET}", "--user=root", "--batch", "--raw"]
     asking = 'read -r unused\n"$@"\necho "stateful-status $1 $?" >&2'
-    return shell(asking, *own, "--skip-column-names", f"--execute={statement}")
+    return shell(asking, *_asker(flavour), f"--execute={statement}")
 
 
 def continues() -> list[str]:
     """Writes why nobody can tell where the copy of a MariaDB continues; nothing where that is known."""
     own = [client(MARIADB), "--no-defaults", f"--socket={SOCKET}", "--user=root", "--batch", "--skip-column-names"]
     return shell(_CONTINUES, HOME, *own, "--execute=SELECT @@GLOBAL.gtid_slave_pos")
+
+
+def _asker(flavour: str) -> list[str]:
+    program = [client(flavour), "--no-defaults", f"--socket={SOCKET}", "--user=root"]
+    return [*program, "--batch", "--raw", "--skip-column-names"]
 
 
 def is_there(token: str) -> list[str]:

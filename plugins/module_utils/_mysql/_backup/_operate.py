@@ -184,6 +184,15 @@ class Backup(Operation[Around]):
             return server
         return Server(self._observer.links[ordinal].client, server.flavour)
 
+    def _begin_logs(self, server: Server, observed: Around) -> None:
+        """Binary logs begin new files, on the primary too.
+
+        What comes before the place of a backup is quickly read then, and of the primary's no more is to be saved later
+        than what comes now.
+        """
+        for one in (server, self._primary(server, observed)):
+            one.ask("FLUSH NO_WRITE_TO_BINLOG BINARY LOGS")
+
     def _all(
         self, pod: str, server: Server, writer: Writing[Manifest], manifest: Manifest, observed: Around
     ) -> Manifest:
@@ -191,15 +200,12 @@ class Backup(Operation[Around]):
         unsafe = server.without_transactions(databases)
         if unsafe:
             self._task.warn(
-                f"{self.title}: {', '.join(unsafe[:5])}{' and others' if unsafe[5:] else ''} cannot be read as of one "
+                f"{self.title}: {_some(unsafe)} cannot be read as of one "
                 "moment, because their engine knows no transactions: what is written to them meanwhile may be in the "
                 "backup or not."
             )
         writer.require_room(server.size() // COMPRESSED, self._wish.dest)
-        # The transactions before the dump's place in a new file are quickly read; and of the primary's binary log no
-        # more is to be saved later than what comes now.
-        for one in (server, self._primary(server, observed)):
-            one.ask("FLUSH NO_WRITE_TO_BINLOG BINARY LOGS")
+        self._begin_logs(server, observed)
         census, until = Census(), ""
         root = self._observer.credentials.username
         command = programs.dump(server.flavour, root, databases)
@@ -210,8 +216,7 @@ class Backup(Operation[Around]):
         census.close()
         if not census.complete or census.position is None:
             raise Ended("the dump has no end, although the program that wrote it says that it is complete")
-        if server.databases() != databases:
-            raise Gone("databases came or went meanwhile, and the list of them was made before")
+        _require_same(server, databases)
         statements = accounts.read(server, root)
         writer.text(ACCOUNTS, accounts.dump(statements))
         return dataclasses.replace(
@@ -234,13 +239,12 @@ class Backup(Operation[Around]):
         unsafe = server.without_transactions(databases) if flavour != MARIADB else []
         if unsafe:
             raise Failure(
-                f"{self.title}: {', '.join(unsafe[:5])}{' and others' if unsafe[5:] else ''} cannot be copied, because "
+                f"{self.title}: {_some(unsafe)} cannot be copied, because "
                 "the clone plugin of MySQL copies tables of InnoDB alone. Give them that engine, or make a dump "
                 "(method dump)."
             )
         writer.require_room(server.size() // COMPRESSED, self._wish.dest)
-        for one in (server, self._primary(server, observed)):
-            one.ask("FLUSH NO_WRITE_TO_BINLOG BINARY LOGS")
+        self._begin_logs(server, observed)
         # All of this is in the copy, which is of a later moment.
         end, size, tail = server.executed(), 0, b""
         command = files.copy(flavour, observer.credentials.username)
@@ -248,8 +252,7 @@ class Backup(Operation[Around]):
             size, tail = size + len(data), (tail + data)[-100:]
         if not files.whole(flavour, tail):
             raise Ended("the copy has no end, although the program that wrote it says that it is complete")
-        if server.databases() != databases:
-            raise Gone("databases came or went meanwhile, and the list of them was made before")
+        _require_same(server, databases)
         if flavour == MARIADB:
             before, after = (BinlogState.parse(one).writers for one in (end, server.executed()))
             if any(after.get(domain) != writer for domain, writer in before.items()):
@@ -340,3 +343,13 @@ class Backup(Operation[Around]):
 
     def pause(self, seconds: float) -> None:
         self._observer.pause(seconds)
+
+
+def _some(tables: t.Sequence[str]) -> str:
+    return f"{', '.join(tables[:5])}{' and others' if tables[5:] else ''}"
+
+
+def _require_same(server: Server, databases: t.Sequence[str]) -> None:
+    """Raises Gone."""
+    if server.databases() != databases:
+        raise Gone("databases came or went meanwhile, and the list of them was made before")

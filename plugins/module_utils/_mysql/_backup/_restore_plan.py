@@ -132,13 +132,20 @@ def _swapping(target: Target, seen: Snapshot) -> t.Optional[Refusal]:
     )
 
 
+def mistyped(target: Target, typed: str) -> t.Optional[Refusal]:
+    if not typed or typed == target.name:
+        return None
+    return Refusal(
+        f"overwrite_data_of: expected the name of what is restored into, {target.name}, found {typed}.",
+        choices=(f"type {target.name} to overwrite its data", "correct name"),
+    )
+
+
 def _refused(target: Target, wish: Wish, around: Around) -> t.Optional[Refusal]:
     typed = wish.overwrite_data_of
-    if typed and typed != target.name:
-        return Refusal(
-            f"overwrite_data_of: expected the name of what is restored into, {target.name}, found {typed}.",
-            choices=(f"type {target.name} to overwrite its data", "correct name"),
-        )
+    refusal = mistyped(target, typed)
+    if refusal:
+        return refusal
     primary = promoted(target, around.seen)
     if around.databases is None or primary is None:
         return None

@@ -24,6 +24,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._rest
     REPLAY,
     Around,
     Wish,
+    mistyped,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB
@@ -138,11 +139,9 @@ def _last(target: Target, wish: Wish, around: Around) -> list[Step]:
 
 def _refused(wish: Wish, view: View, around: Around) -> t.Optional[Refusal]:
     target, typed, base = view.target, wish.overwrite_data_of, wish.base
-    if typed and typed != target.name:
-        return Refusal(
-            f"overwrite_data_of: expected the name of what is restored into, {target.name}, found {typed}.",
-            choices=(f"type {target.name} to overwrite its data", "correct name"),
-        )
+    refusal = mistyped(target, typed)
+    if refusal:
+        return refusal
     if around.seen.stateful_set and not around.seen.stateful_set.asks:
         return not_asked(view)
     if not around.seen.claims.get(view.primary):

@@ -46,18 +46,24 @@ def only_reaches(world: World, receiver: int) -> None:
             world.cut.add(frozenset({0, ordinal}))
 
 
-def refused(found: Found, words: str) -> bool:
-    return isinstance(found, Refusal) and words in found.reason
-
-
-@pytest.mark.parametrize("flavour", FLAVOURS)
-def test_a_failover_keeps_what_any_replica_has(flavour: str) -> None:
+def received_by_one(flavour: str) -> World:
+    """Three of which the last alone has received, and not applied, what was acknowledged."""
     world = formed(3, flavour, semi_sync=True)
     world.node(2).lagging = True
     only_reaches(world, 2)
     world.write()
     world.replicate()
     assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    return world
+
+
+def refused(found: Found, words: str) -> bool:
+    return isinstance(found, Refusal) and words in found.reason
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_failover_keeps_what_any_replica_has(flavour: str) -> None:
+    world = received_by_one(flavour)
     world.lose_node(0)
     run = Run(world, Desired(3), Failover())
     goes_on(run)
@@ -506,12 +512,7 @@ def test_the_autopilot_cuts_nobody_off_whose_commits_do_not_wait() -> None:
 @pytest.mark.parametrize("again", [True, False])
 def test_what_a_mariadb_forgets_that_was_chosen_is_not_lost_in_silence(again: bool) -> None:
     """It starts anew between the record and its promotion. The old primary comes back, or what it had is given up."""
-    world = formed(3, MARIADB, semi_sync=True)
-    world.node(2).lagging = True
-    only_reaches(world, 2)
-    world.write()
-    world.replicate()
-    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    world = received_by_one(MARIADB)
     world.lose_node(0)
     run = Run(world, Desired(3), Failover())
     goes_on(run)
@@ -542,12 +543,7 @@ def test_what_a_mariadb_forgets_that_was_chosen_is_not_lost_in_silence(again: bo
 
 @pytest.mark.parametrize("how", ["stops applying", "starts anew"])
 def test_what_a_mariadb_forgets_while_a_successor_is_chosen_is_not_lost_in_silence(how: str) -> None:
-    world = formed(3, MARIADB, semi_sync=True)
-    world.node(2).lagging = True
-    only_reaches(world, 2)
-    world.write()
-    world.replicate()
-    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    world = received_by_one(MARIADB)
     world.lose_node(0)
     run = Run(world, Desired(3), Failover())
     while world.node(2).loaded.receiver:
@@ -565,12 +561,7 @@ def test_what_a_mariadb_forgets_while_a_successor_is_chosen_is_not_lost_in_silen
 
 def test_the_old_primary_is_dismissed_although_its_successor_has_forgotten() -> None:
     """Killed between the record and the deletion, and the successor applies nothing more: the old one may be back."""
-    world = formed(3, MARIADB, semi_sync=True)
-    world.node(2).lagging = True
-    only_reaches(world, 2)
-    world.write()
-    world.replicate()
-    assert world.transactions[0].semi_sync, "nobody acknowledged it"
+    world = received_by_one(MARIADB)
     world.node(0).reachable = False
     run = Run(world, Desired(3), Failover())
     while primary_of(world).ordinal == 0:
