@@ -53,7 +53,7 @@ MYSQL = Flavour(
     "mysql",
     "docker.io/library/mysql:9.7",
     "mysql",
-    "mysqldump",
+    "mysqldump --no-defaults",
     "mysqld --no-defaults --initialize-insecure --datadir=/data/d",
     "mysqld --no-defaults --mysqlx=OFF --secure-file-priv=NULL",
 )
@@ -61,7 +61,7 @@ MARIADB = Flavour(
     "mariadb",
     "docker.io/library/mariadb:distribution",
     "mariadb",
-    "mariadb-dump",
+    "mariadb-dump --no-defaults --skip-ssl",
     "mariadb-install-db --no-defaults --datadir=/data/d --auth-root-authentication-method=normal",
     "mariadbd --no-defaults",
     "mariadb-backup",
@@ -158,15 +158,19 @@ class Servers:
         return seconds
 
     def _dump(self, flavour: Flavour) -> str:
-        dump = f"{flavour.dump} --defaults-extra-file=/dev/stdin --socket={SOCKET} --single-transaction --databases big"
+        # Over the network: of a stream through kubectl exec that is read slower than it is written, the end gets lost.
+        where = f"--host={NAME}-0.{NAME}.{SPACE} --user=by_hand"
+        dump = f"{flavour.dump} {where} --single-transaction --databases big"
         load = f"{flavour.client} --no-defaults --socket=/data/s --user=root"
-        return f"{self._login()} | {self._in_source(flavour, dump)} | {_in_hand(load)}"
+        return _in_hand(f"{dump} | {load}", "bash -o pipefail")
 
     def _backup(self, flavour: Flavour) -> str:
         # An account that needs no password: mariadb-backup reads its files of options more than once.
         where = f"--socket={SOCKET} --user=stateful_donor --datadir=/var/lib/mysql/data --target-dir=/tmp/by-hand"
         quiet = "2>/tmp/log || { tail /tmp/log >&2; exit 1; }"
         backup = f"{flavour.backup} --no-defaults --backup --stream=mbstream {where} {quiet}"
+        # What is on its way when a command ends may not arrive.
+        backup = f"{backup}; sleep 1"
         copied = f"{self._in_source(flavour, backup)} | {_in_hand('mbstream -x -C /data/d')}"
         prepare = _in_hand(f"{flavour.backup} --no-defaults --prepare --target-dir=/data/d {quiet}")
         return "\n".join(("set -o pipefail", _in_hand("mkdir /data/d"), copied, prepare, _in_hand(_serve(flavour))))
@@ -174,6 +178,7 @@ class Servers:
     def _fill(self, flavour: Flavour) -> None:
         """Text, in rows of the size that rows have: mysqldump writes bytes so that not every client reads them."""
         statements = (
+            "CREATE USER by_hand@'%'; GRANT ALL ON *.* TO by_hand@'%'; "
             "CREATE DATABASE big;"
             "CREATE TABLE big.rows_of_it (id INT AUTO_INCREMENT PRIMARY KEY, "
             "content VARCHAR(1024) CHARACTER SET ascii NOT NULL);"
@@ -213,6 +218,10 @@ class Servers:
             "mysql_storage_size": size,
             "mysql_access_modes": ["ReadWriteOnce"],
             "mysql_resources": SMALL,
+            # Who makes a copy by hand comes from another namespace.
+            "mysql_network_policy_from": [
+                {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": HAND}}}
+            ],
             # Namespaces wait for half of it.
             "mysql_termination_grace_period": 30,
             "mysql_wait_timeout": PATIENCE,
@@ -283,8 +292,8 @@ def _serve(flavour: Flavour) -> str:
     )
 
 
-def _in_hand(command: str) -> str:
-    return f"kubectl exec -i -n {HAND} hand -- sh -c {shlex.quote(command)}"
+def _in_hand(command: str, shell: str = "sh") -> str:
+    return f"kubectl exec -i -n {HAND} hand -- {shell} -c {shlex.quote(command)}"
 
 
 def _hand(flavour: Flavour) -> list[Object]:

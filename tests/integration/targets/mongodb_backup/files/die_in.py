@@ -5,7 +5,8 @@
 """Run a module and, at the start of a certain call, die or take a pod away.
 
 Usage: die_in.py MODULE PLACE NUMBER WHAT OPTIONS. PLACE is FILE:CLASS.METHOD below module_utils, NUMBER which
-call of it, WHAT is "die" (the exit code is 9 then) or "delete" (the pod that is read), and OPTIONS is a JSON object.
+call of it, WHAT is "die" (the exit code is 9 then), "delete" (the pod that is read) or "write" (a hundred documents,
+and then "delete"), and OPTIONS is a JSON object.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import importlib
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import time
 
@@ -22,6 +24,16 @@ import die
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup import _dump
+
+
+def write(reading, options):
+    """Documents of a collection that is not in the catalog of what is being read; the member that is read has them."""
+    outside = str(pathlib.Path(__file__).with_name("outside.py"))
+    argv = [sys.executable, outside, options["kubeconfig"], options["namespace"], "more", options["name"]]
+    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    count = {"count": "more", "readConcern": {"level": "majority"}}
+    while reading.bulk().command("base", count)["n"] < 100:
+        time.sleep(0.1)
 
 
 def take_away(pod, options):
@@ -46,6 +58,8 @@ def main():
         if len(calls) == int(number):
             if what == "die":
                 os._exit(9)
+            if what == "write":
+                write(readings[-1], json.loads(options))
             take_away(readings[-1].members[-1], json.loads(options))
         return original(*args, **kwargs)
 
