@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run ``ansible-test integration`` on a cluster, two targets at a time: ``integration.py [TARGET…]``.
+"""Run ``ansible-test integration`` on a cluster, three targets at a time: ``integration.py [TARGET…]``.
 
 Every folder of tests/integration/targets is a target, but those whose aliases say ``hidden``, which others use. Targets
 work in namespaces of their own.
@@ -35,6 +35,8 @@ IMAGES = {
     "mysql_replication": ("mysql",),
     "mysql_user": ("mysql", "mariadb"),
 }
+# Of two, one or the other waits for pods, and a third of the processors' time is left.
+AT_A_TIME = 3
 # What these change, or look at, is the whole cluster's or machine's: nothing else runs beside them.
 ALONE = frozenset(("connection", "storage_class"))
 
@@ -86,7 +88,7 @@ def main(wanted: list[str]) -> int:
         for name in sorted(chosen, key=lambda name: name in IMAGES):
             wait = images.result if name in IMAGES else several.at_once
             jobs.append(several.Job(name, [*command, name], copy, environment, wait))
-        failed = several.run("integration target", jobs, ALONE)
+        failed = several.run("integration target", jobs, ALONE, AT_A_TIME)
     if failed:
         print(f"\nFailed: {', '.join(failed)}. One alone runs with: make integration ARGS={failed[0]}")
     print(f"integration targets: {len(chosen) - len(failed)} passed, {len(failed)} failed", flush=True)

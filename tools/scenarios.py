@@ -41,7 +41,7 @@ def main(wanted: list[str]) -> int:
         state.mkdir(parents=True, exist_ok=True)
         command = [str(cluster.BIN / "molecule"), "test", "--scenario-name", name]
         jobs.append(several.Job(name, command, tree.ROOT, {**environment, "MOLECULE_EPHEMERAL_DIRECTORY": str(state)}))
-    failed = several.run("molecule scenario", jobs, ALONE)
+    failed = several.run("molecule scenario", jobs, ALONE, 2)
     print(f"molecule scenarios: {len(chosen) - len(failed)} passed, {len(failed)} failed", flush=True)
     return 1 if failed else 0
 

@@ -15,7 +15,6 @@ import tempfile
 import time
 import typing as t
 
-AT_A_TIME = 2
 # Of a failed job, shown once more at the end of all.
 TAIL = 60
 # A task that waits says so once a try, and with a word that whoever looks for what has failed looks for.
@@ -36,14 +35,14 @@ class Job:
     wait: t.Callable[[], object] = at_once
 
 
-def run(what: str, jobs: t.Sequence[Job], alone: t.Collection[str]) -> list[str]:
+def run(what: str, jobs: t.Sequence[Job], alone: t.Collection[str], at_a_time: int) -> list[str]:
     """Run all jobs, in this order, and go on after a failure; the names of those that failed.
 
     Those named in ``alone`` come first, with nothing beside them. The output of a job is shown when it has ended, in
     one piece; that of a single one as it comes. The ends of those that failed are shown once more, after all others.
     """
     failed = _group(what, [job for job in jobs if job.name in alone], 1)
-    failed |= _group(what, [job for job in jobs if job.name not in alone], AT_A_TIME)
+    failed |= _group(what, [job for job in jobs if job.name not in alone], at_a_time)
     for name, output in failed.items():
         # That of a single one has just been seen.
         lines = output.splitlines()
