@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._overwrite import mistyped
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._format import Manifest, Optime
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._desired import Target
@@ -126,11 +127,9 @@ def _refusal(target: Target, wish: Wish, around: Around) -> t.Optional[Refusal]:
     if not seen.secret:
         return Refusal(missing_secret(target))
     typed = wish.overwrite_data_of
-    if typed and typed != target.name:
-        return Refusal(
-            f"overwrite_data_of: expected the name of the set that is restored into, {target.name}, found {typed}.",
-            choices=(f"type {target.name} to overwrite its data", "correct name"),
-        )
+    refusal = mistyped(typed, target.name, "the set that")
+    if refusal:
+        return refusal
     if around.databases is None:
         return None
     if around.fcv and _version(around.fcv) < _version(wish.base.fcv):

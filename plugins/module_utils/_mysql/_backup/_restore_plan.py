@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._overwrite import mistyped
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import Manifest, series
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import LAG_LIMIT, refused
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
@@ -132,18 +133,9 @@ def _swapping(target: Target, seen: Snapshot) -> t.Optional[Refusal]:
     )
 
 
-def mistyped(target: Target, typed: str) -> t.Optional[Refusal]:
-    if not typed or typed == target.name:
-        return None
-    return Refusal(
-        f"overwrite_data_of: expected the name of what is restored into, {target.name}, found {typed}.",
-        choices=(f"type {target.name} to overwrite its data", "correct name"),
-    )
-
-
 def _refused(target: Target, wish: Wish, around: Around) -> t.Optional[Refusal]:
     typed = wish.overwrite_data_of
-    refusal = mistyped(target, typed)
+    refusal = mistyped(typed, target.name)
     if refusal:
         return refusal
     primary = promoted(target, around.seen)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._overwrite import mistyped
 from ansible_collections.stateful.kube.plugins.module_utils._mysql import _plan as ordinary
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import series
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import LAG_LIMIT, refused
@@ -24,7 +25,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._rest
     REPLAY,
     Around,
     Wish,
-    mistyped,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB
@@ -139,7 +139,7 @@ def _last(target: Target, wish: Wish, around: Around) -> list[Step]:
 
 def _refused(wish: Wish, view: View, around: Around) -> t.Optional[Refusal]:
     target, typed, base = view.target, wish.overwrite_data_of, wish.base
-    refusal = mistyped(target, typed)
+    refusal = mistyped(typed, target.name)
     if refusal:
         return refusal
     if around.seen.stateful_set and not around.seen.stateful_set.asks:

@@ -211,7 +211,8 @@ def test_data_is_never_overwritten_in_silence() -> None:
 
 @pytest.mark.parametrize("databases", [(), ("base",)])
 def test_another_name_is_refused_also_where_nothing_would_be_lost(databases: tuple[str, ...]) -> None:
-    assert "found other" in planned(dataclasses.replace(INTO, overwrite_data_of="other"), databases=databases)
+    said = "overwrite_data_of: expected the name of the set that is restored into, shop, found other."
+    assert said in planned(dataclasses.replace(INTO, overwrite_data_of="other"), databases=databases)
 
 
 @pytest.mark.parametrize(

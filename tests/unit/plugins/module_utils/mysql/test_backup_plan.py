@@ -191,7 +191,8 @@ def test_databases_are_lost_only_where_the_name_is_typed() -> None:
     )
     assert restored(databases=("a",), overwrite_data_of="shop") == ["clear", "load", "finish"]
     for databases in ((), ("a",)):
-        assert "found shop-1." in restored(databases=databases, overwrite_data_of="shop-1")
+        said = "overwrite_data_of: expected the name of what is restored into, shop, found shop-1."
+        assert said in restored(databases=databases, overwrite_data_of="shop-1")
 
 
 def test_a_restore_that_was_killed_is_begun_anew_without_the_name_but_no_other() -> None:
