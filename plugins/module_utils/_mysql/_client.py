@@ -74,6 +74,17 @@ def require_driver() -> None:
         raise MissingLibrary("PyMySQL", str(exc)) from exc
 
 
+def noted(ask: t.Callable[[str], list[dict[str, t.Any]]], statement: str) -> t.Optional[dict[str, t.Any]]:
+    """The row of a table that may not be there yet; None without it. Raises what asking raises otherwise."""
+    try:
+        rows = ask(statement)
+    except SqlError as error:
+        if error.code in NO_SUCH_TABLE:
+            return None
+        raise
+    return rows[0] if rows else None
+
+
 class Client:
     """One connection, opened with the first statement. Raises NoAnswer and SqlError."""
 

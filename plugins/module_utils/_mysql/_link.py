@@ -14,13 +14,13 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors imp
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._tunnel import Tunnel
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import (
     ACCESS_DENIED,
-    NO_SUCH_TABLE,
     READ_TIMEOUT,
     SILENT_TIMEOUT,
     Client,
     Credentials,
     NoAnswer,
     SqlError,
+    noted,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._flavour import Flavour, flavour_of
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Answer, Kind
@@ -113,10 +113,5 @@ class Link:
         )
 
     def _own(self) -> t.Optional[tuple[str, int]]:
-        try:
-            rows = self.client.rows("SELECT pod, epoch FROM stateful_kube.own")
-        except SqlError as error:
-            if error.code in NO_SUCH_TABLE:
-                return None
-            raise
-        return (str(rows[0]["pod"]), int(rows[0]["epoch"])) if rows else None
+        row = noted(self.client.rows, "SELECT pod, epoch FROM stateful_kube.own")
+        return (str(row["pod"]), int(row["epoch"])) if row else None

@@ -16,10 +16,10 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._form
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._programs import LOCK
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import (
     CHANGE_TIMEOUT,
-    NO_SUCH_TABLE,
     Client,
     NoAnswer,
     SqlError,
+    noted,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB, GtidSet
 
@@ -146,13 +146,8 @@ class Server:
 
     def far(self) -> t.Optional[tuple[str, str]]:
         """What was loaded last, and how far this server was at the end of that; None where none has ended."""
-        try:
-            rows = self.ask("SELECT begun, executed FROM stateful_kube.restored")
-        except SqlError as error:
-            if error.code in NO_SUCH_TABLE:
-                return None
-            raise
-        return (str(rows[0]["begun"]), str(rows[0]["executed"])) if rows else None
+        row = noted(self.ask, "SELECT begun, executed FROM stateful_kube.restored")
+        return (str(row["begun"]), str(row["executed"])) if row else None
 
     def unlogged(self, statement: str) -> None:
         """For this server alone."""

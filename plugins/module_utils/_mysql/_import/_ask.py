@@ -13,12 +13,7 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import Executed, execute
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import (
-    NO_SUCH_TABLE,
-    Client,
-    Credentials,
-    SqlError,
-)
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import Client, Credentials, noted
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._import import _scripts as scripts
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._import._state import (
     Local,
@@ -63,15 +58,9 @@ def _text(value: t.Any) -> str:
 
 
 def _marker(client: Client) -> t.Optional[Marker]:
-    try:
-        rows = client.rows("SELECT source, position, events, loaded FROM stateful_kube.imported")
-    except SqlError as error:
-        if error.code in NO_SUCH_TABLE:
-            return None
-        raise
-    if not rows:
+    row = noted(client.rows, "SELECT source, position, events, loaded FROM stateful_kube.imported")
+    if row is None:
         return None
-    row = rows[0]
     return Marker(str(row["source"]), bool(row["loaded"]), str(row["position"]), str(row["events"]))
 
 

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""While a password changes, a server has one of several, and whoever logs in finds out which."""
+"""While a password changes, a server has one of several, and whoever logs in finds out which. And what is noted in a
+table that may not be there yet."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._client impor
     Credentials,
     NoAnswer,
     SqlError,
+    noted,
 )
 
 
@@ -97,3 +99,25 @@ def test_no_other_one_is_tried_where_nobody_answers(server: dict[str, t.Any]) ->
 
 def test_passwords_are_not_shown() -> None:
     assert "old" not in repr(CHANGING)
+
+
+@pytest.mark.parametrize("code", [1049, 1146])
+def test_where_the_table_or_its_database_is_not_there_nothing_is_noted(code: int) -> None:
+    def ask(_statement: str) -> list[dict[str, t.Any]]:
+        raise SqlError(code, "no such thing")
+
+    assert noted(ask, "SELECT 1") is None
+
+
+def test_what_is_noted_is_the_first_row() -> None:
+    assert noted(lambda statement: [{"said": statement}, {}], "SELECT 1") == {"said": "SELECT 1"}
+    assert noted(lambda _statement: [], "SELECT 1") is None
+
+
+@pytest.mark.parametrize("error", [SqlError(1142, "denied"), NoAnswer("gone")])
+def test_not_to_know_is_not_that_nothing_is_noted(error: Exception) -> None:
+    def ask(_statement: str) -> list[dict[str, t.Any]]:
+        raise error
+
+    with pytest.raises(type(error)):
+        noted(ask, "SELECT 1")
