@@ -15,16 +15,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._mysql import _memory as memory
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import History
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import forgotten, halt, plan
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._plan import halt, plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Kind, Snapshot
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import (
-    APPLY,
-    DISMISS,
-    RECORD,
-    REMEMBER,
-)
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._steps import DISMISS, RECORD
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._switchover_plan import as_it_is, not_asked
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._view import View
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step
@@ -79,16 +74,16 @@ def plan_failover(target: Target, wish: Wish, seen: Snapshot) -> t.Union[Plan, R
     refusal = _still_there(view)
     if refusal:
         return refusal
-    had = view.had(wish.without)
-    remember = _remember(view, had)
+    had = memory.had(view, wish.without)
+    remember = memory.remember(view, had)
     chosen = _chosen(view, wish)
     if isinstance(chosen, Refusal):
-        return _once_written_down(view, remember, chosen)
+        return memory.once_written_down(view, remember, chosen)
     # Whoever has most is known once nobody gets more.
     still = [ordinal for ordinal in view.replicas if view.receives(ordinal)]
-    idle = _idle(view, [ordinal for ordinal in view.replicas if target.pod(ordinal) not in wish.without])
+    idle = memory.idle(view, [ordinal for ordinal in view.replicas if target.pod(ordinal) not in wish.without])
     if isinstance(idle, Refusal):
-        return _once_written_down(view, remember, idle)
+        return memory.once_written_down(view, remember, idle)
     if idle:
         return Plan((*remember, *idle))
     old, new = seen.record.primary, target.pod(chosen)
@@ -154,26 +149,6 @@ def _in_a_restore(view: View, wish: Wish) -> t.Union[Refusal, tuple[Wish, t.Opti
     )
 
 
-def _remember(view: View, had: t.Mapping[str, History]) -> list[Step]:
-    new_to_us = [pod for pod in had if not _written_down(view, pod, had[pod])]
-    if not new_to_us:
-        return []
-    sentence = f"record what {', '.join(new_to_us)} has received and not applied, because it forgets that at its start"
-    return [Step(REMEMBER, view.target.record, sentence, data={"had": had})]
-
-
-def _written_down(view: View, pod: str, had: History) -> bool:
-    """A failover that came to no end may have left less. While one receives more and more the first look counts."""
-    noted = view.record.had.get(pod)
-    source = view.seen.answer(t.cast(int, view.target.ordinal(pod))).source
-    return noted is not None and (noted.contains(had) or bool(source and source.receiver == "Yes"))
-
-
-def _once_written_down(view: View, remember: t.Sequence[Step], refusal: Refusal) -> t.Union[Plan, Refusal]:
-    """What was seen now may be forgotten when somebody runs it again: the next look of this run refuses."""
-    return Plan((*remember, view.wait("wait until somebody can take over"))) if remember else refusal
-
-
 def _left_out(view: View, wish: Wish) -> Plan:
     """An earlier run waits for somebody, or for what somebody had, and is told to go on without."""
     record = view.record
@@ -185,7 +160,7 @@ def _left_out(view: View, wish: Wish) -> Plan:
         "dismissed": record.dismissed,
         "dismissed_uid": record.dismissed_uid,
         "without": (*record.without, *named),
-        "had": view.had((*record.without, *named)),
+        "had": memory.had(view, (*record.without, *named)),
         "cut_off": record.cut_off,
     }
     sentence = f"record that {record.primary} is primary, without what only {', '.join(named)} has"
@@ -247,9 +222,9 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
             view.evidence(),
             ("bring a replica back", f"bring {view.record.primary} back"),
         )
-    lost = view.forgotten(best, wish.without)
+    lost = memory.forgotten(view, best, wish.without)
     if lost:
-        return forgotten(view, lost, view.record.primary, wish.without)
+        return memory.refused(view, lost, view.record.primary, wish.without)
     if named is not None and not all(_has_all(view, named, other) for other in there):
         return Refusal(
             f"to: {wish.to} lacks transactions that {view.target.pod(best)} has. Nothing was changed.",
@@ -257,26 +232,6 @@ def _chosen(view: View, wish: Wish) -> t.Union[int, Refusal]:
             (f"name {view.target.pod(best)}, or leave to out",),
         )
     return named if named is not None else best
-
-
-def _idle(view: View, replicas: t.Sequence[int]) -> t.Union[Refusal, list[Step]]:
-    """Who receives and does not apply: a MariaDB of which both have stopped forgets what it has received."""
-    steps = []
-    for ordinal in replicas:
-        name, answer = view.target.pod(ordinal), view.seen.answer(ordinal)
-        source = answer.source
-        if source is None or source.applier == "Yes":
-            continue
-        receives = view.receives(ordinal)
-        if source.apply_error and (receives or answer.uptime is not None):
-            return Refusal(
-                f"{name} does not apply what it has received, and may have it alone. Nothing was changed.",
-                (*view.evidence(), f"its error is: {source.apply_error}"),
-                ("mend that, and let it go on", f"go on without it, and lose what only it has: without={name}"),
-            )
-        if receives:
-            steps.append(Step(APPLY, name, f"let {name} apply what it has received", data={"ordinal": ordinal}))
-    return steps
 
 
 def _has_all(view: View, one: int, other: int) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.stateful.kube.plugins.module_utils._mysql import _memory as memory
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Desired, Target
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import Transactions
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._importing import leave_alone
@@ -81,19 +82,6 @@ def halt(view: View, ordinals: t.Iterable[int]) -> list[Step]:
         Step(HALT, name(o), f"let {name(o)} receive nothing more from its source", batch="halt", data={"ordinal": o})
         for o in ordinals
     ]
-
-
-def forgotten(view: View, lost: t.Mapping[str, Transactions], old: str, but: t.Collection[str]) -> Refusal:
-    """Nobody takes the place of the old primary without what somebody had received of it."""
-    return Refusal(
-        f"{'; '.join(f'{pod} had {lacks.describe()}' for pod, lacks in lost.items())}, which nobody has any more who "
-        "may take over: what it has received and not applied a MariaDB forgets at its start. Nobody takes writes.",
-        view.evidence(),
-        (
-            f"bring {old} back, which has sent it",
-            f"playbook stateful.kube.failover, and lose that: without={','.join(sorted({*but, *lost}))}",
-        ),
-    )
 
 
 class _Refused(Exception):
@@ -423,13 +411,13 @@ class _Planner:
             return [
                 self.view.wait(f"wait until every replica answers once more, now that the old primary is gone: {said}")
             ]
-        lost = self.view.forgotten(self.view.primary, record.without)
+        lost = memory.forgotten(self.view, self.view.primary, record.without)
         if not lost and not any(self.view.errant(ordinal) for ordinal in self.view.replicas):
             return []
         others = [o for o in self.view.servers_asked if self.target.pod(o) not in (record.dismissed, *record.without)]
         best = self.view.most(others)
         back = False
-        if lost and (best is None or self.view.forgotten(best, record.without)):
+        if lost and (best is None or memory.forgotten(self.view, best, record.without)):
             if self._dismiss():
                 # A refusal would keep it from being told to go, and from coming back.
                 return [
@@ -447,7 +435,7 @@ class _Planner:
             "dismissed": "" if back else record.dismissed,
             "dismissed_uid": "" if back else record.dismissed_uid,
             "without": record.without,
-            "had": self.view.had(record.without),
+            "had": memory.had(self.view, record.without),
             "cut_off": record.cut_off and not back,
         }
         sentence = f"record that {name} is primary, which has got more meanwhile than {record.primary}"
@@ -461,8 +449,8 @@ class _Planner:
         old = self.target.ordinal(record.dismissed)
         asked = [o for o in self.view.servers_asked if self.target.pod(o) not in record.without]
         best = None if self.view.pending or old not in asked else self.view.most(asked)
-        if best is None or best != old or self.view.forgotten(best, record.without):
-            raise _Refused(forgotten(self.view, lost, record.dismissed, record.without))
+        if best is None or best != old or memory.forgotten(self.view, best, record.without):
+            raise _Refused(memory.refused(self.view, lost, record.dismissed, record.without))
         return best
 
     def _unwait(self) -> list[Step]:

@@ -136,24 +136,6 @@ class View:
             return f"{name} stopped replicating: {source.error}"
         return ""
 
-    def had(self, but: t.Collection[str] = ()) -> dict[str, History]:
-        """What pods are known to have had, as noted before and as they say, that would forget it at their start."""
-        noted = {pod: had for pod, had in self.record.had.items() if pod not in but}
-        for ordinal in self.present:
-            answer, pod = self.seen.answer(ordinal), self.target.pod(ordinal)
-            if answer.has is None or pod in but:
-                continue
-            if pod in noted and answer.has.contains(noted[pod]):
-                del noted[pod]
-            if answer.backlog:
-                noted[pod] = noted[pod].union(answer.has) if pod in noted else answer.has
-        return noted
-
-    def forgotten(self, ordinal: int, but: t.Collection[str] = ()) -> dict[str, Transactions]:
-        """What pods had that this one lacks, who answers."""
-        has = t.cast(History, self.seen.answer(ordinal).has)
-        return {pod: lacks for pod, had in self.had(but).items() if (lacks := had.minus(has))}
-
     @property
     def pending(self) -> bool:
         """Whether a primary that was given up is yet to be seen gone."""
