@@ -9,8 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import functools
 import json
 import secrets
 import time
@@ -18,8 +16,6 @@ import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._bucket import place_of
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import content, verify_files
-from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _accounts as accounts
@@ -28,16 +24,14 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._form
     ACCOUNTS,
     DUMP,
     LAYOUT,
-    Manifest,
     base_for,
     chain,
     moment,
     needed,
-    position,
     require_covered,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._operate import RESTORING, life
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Alive, Ended, Gone, Pods
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._operate import life
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Alive, Ended, Gone
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import (
     CLEAR,
     END,
@@ -50,29 +44,18 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._rest
     plan,
     promoted,
 )
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_work import Source, Work
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Server
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import NoAnswer, SqlError
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step, Task
 from ansible_collections.stateful.kube.plugins.module_utils._workload._conversation import Conversation
 
 #: for until: as far as there are binary logs
 LATEST = "latest"
-CHUNK = 1024 * 1024
-# What mariadb-binlog says of a file that ends before the place that it is to begin at: all of it is there already.
-BEHIND = "Binary logs never reached expected GTID state"
 # Seconds until a session that a killed run left has ended, and within which its pod says how far it came.
 ENDING = 60.0
 SAYING = 5.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """The place, and what is taken from it."""
-
-    place: Place[Manifest]
-    wish: Wish
 
 
 def source_of(params: t.Mapping[str, t.Any], cluster: Cluster, namespace: str, task: Task) -> Source:
@@ -99,9 +82,9 @@ class Restore(Conversation[Around]):
     def __init__(self, observer: Observer, source: Source, task: Task, wait_timeout: float) -> None:
         super().__init__(observer, observer.target.name, observer.target.namespace, wait_timeout)
         self._observer = observer
-        self._place = source.place
         self._wish = source.wish
         self._alive = Alive(task, self.title)
+        self._work = Work(observer, source, self._alive)
         #: what is done, and of which server
         self._done: tuple[str, ...] = ()
         self._of = ("", 0)
@@ -120,7 +103,7 @@ class Restore(Conversation[Around]):
             # Another server may lack a part of what was loaded.
             self._done, self._of = (), (seen.record.primary, seen.record.epoch)
         try:
-            server = self._server(primary)
+            server = self._work.server(primary)
             databases = server.databases()
             loading, far = self._left(server, mark) if mark and not self._began else (None, None)
         except (NoAnswer, SqlError):
@@ -161,7 +144,7 @@ class Restore(Conversation[Around]):
         self.acted()
 
     def _act(self, step: Step, observed: Around, primary: int) -> None:
-        server, pod = self._server(primary), self._observer.target.pod(primary)
+        server, pod = self._work.server(primary), self._observer.target.pod(primary)
         if step.action == END:
             self._end_former(server)
             return
@@ -174,18 +157,11 @@ class Restore(Conversation[Around]):
         elif step.action == LOAD:
             self._load(server, pod)
         elif step.action == REPLAY:
-            self._replay(pod, self._wish.base.end)
+            self._work.replay(pod, self._wish.base.end, self._begun)
         elif step.action == FINISH:
             self._finish(server, observed)
         else:
             raise AssertionError(step.action)
-
-    def _server(self, ordinal: int) -> Server:
-        return Server(self._observer.links[ordinal].client, self._wish.base.flavour)
-
-    def _pods(self) -> Pods:
-        credentials = self._observer.credentials
-        return Pods(self._observer.cluster, self._observer.target.namespace, credentials.password, self._alive)
 
     def _clear(self, server: Server, observed: Around) -> None:
         scheduler = server.runs_events()
@@ -213,45 +189,17 @@ class Restore(Conversation[Around]):
     def _load(self, server: Server, pod: str) -> None:
         base = self._wish.base
         user, said = self._observer.credentials.username, programs.far(base.flavour, self._begun)
-        self._feed(pod, base, DUMP, lambda size: programs.load(base.flavour, user, size, said))
+        self._work.feed(pod, base, DUMP, lambda size: programs.load(base.flavour, user, size, said))
         server.enable(base.events)
         if base.events:
             server.unlogged(said)
-
-    def _replay(self, pod: str, end: str) -> None:
-        """What comes after this history."""
-        wish, user = self._wish, self._observer.credentials.username
-        has = wish.base.history(end)
-        for one in wish.slices:
-            after = position(str(has)) if one.flavour == MARIADB else str(has)
-            for path in one.logs:
-                said = programs.far(one.flavour, self._begun) if self._begun else ""
-                program = functools.partial(programs.replay, one.flavour, user, wish.until, after, said=said)
-                try:
-                    self._feed(pod, one, path, program)
-                except Ended as ended:
-                    if BEHIND not in str(ended):
-                        raise
-            has = has.union(one.history(one.end))
-
-    def _feed(self, pod: str, manifest: Manifest, path: str, command: t.Callable[[int], list[str]]) -> None:
-        size = next(file.size for file in manifest.files if file.path == path)
-        with self._place.open(manifest.backup, path) as opened:
-            self._pods().feed(pod, command(size), self._read(opened, f"{manifest.backup}/{path}", size))
-
-    def _read(self, opened: t.BinaryIO, what: str, size: int) -> t.Iterator[bytes]:
-        read = 0
-        while part := opened.read(CHUNK):
-            read += len(part)
-            self._alive.say(f"{what}: {read >> 20} of {size >> 20} MiB")
-            yield part
 
     def _finish(self, server: Server, observed: Around) -> None:
         wish = self._wish
         if not wish.slices:
             self._compare(server)
         if wish.users:
-            with self._place.open(wish.base.backup, ACCOUNTS) as opened:
+            with self._work.place.open(wish.base.backup, ACCOUNTS) as opened:
                 statements = accounts.load(content(opened, ACCOUNTS))
             for statement in statements:
                 try:
@@ -260,7 +208,7 @@ class Restore(Conversation[Around]):
                     raise Ended(f"{accounts.whose(statement)} failed (error {error.code})") from error
         if observed.mark.get("scheduler"):
             server.ask("SET GLOBAL event_scheduler = ON")
-        self._mark(None)
+        self._work.mark(None)
 
     def _compare(self, server: Server) -> None:
         different = []
@@ -276,25 +224,8 @@ class Restore(Conversation[Around]):
         """What the step begins with, so that a later run can tell whether anybody else has written since."""
         self._begun = secrets.token_hex(8)
         noted = noted_of(self._wish, observed, action, server.executed(), self._begun)
-        self._mark(json.dumps({**noted, "scheduler": scheduler}, sort_keys=True))
+        self._work.mark(json.dumps({**noted, "scheduler": scheduler}, sort_keys=True))
         self._began = True
 
-    def _mark(self, text: t.Optional[str]) -> None:
-        target = self._observer.target
-        try:
-            patch = {"metadata": {"annotations": {RESTORING: text}}}
-            self._observer.cluster.merge("v1", "ConfigMap", target.record, target.namespace, patch)
-        except ApiError as error:
-            if not (error.conflict or error.not_found):
-                raise
-            raise NotYet(f"the ConfigMap {target.namespace}/{target.record} has changed meanwhile") from error
-        self._observer.forget_objects()
-
     def facts(self, observed: Around) -> dict[str, t.Any]:
-        wish = self._wish
-        return {
-            "backup": wish.base.facts(),
-            "slices": [one.facts() for one in wish.slices],
-            "until": wish.until or (wish.slices[-1].until if wish.slices else wish.base.until),
-            "complete": FINISH in self._done,
-        }
+        return self._work.facts(FINISH in self._done)

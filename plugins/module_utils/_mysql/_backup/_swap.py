@@ -27,19 +27,26 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._oper
     life,
     require_programs,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Ended, Gone
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore import Restore, Source
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Alive, Ended, Gone
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import FINISH, REPLAY, Around
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_work import Source, Work
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._swap_plan import OWN, SWAP, UNPACK
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import NoAnswer, SqlError
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._state import Record
 from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step, Task
+from ansible_collections.stateful.kube.plugins.module_utils._workload._conversation import Conversation
 
 
-class FilesRestore(Restore):
+class FilesRestore(Conversation[Around]):
     def __init__(self, observer: Observer, source: Source, task: Task, wait_timeout: float) -> None:
-        super().__init__(observer, source, task, wait_timeout)
+        super().__init__(observer, observer.target.name, observer.target.namespace, wait_timeout)
+        self._observer = observer
+        self._wish = source.wish
+        self._work = Work(observer, source, Alive(task, self.title))
+        #: what is done, and of which server
+        self._done: tuple[str, ...] = ()
+        self._of = ("", 0)
         #: what was unpacked, for which epoch of which primary, and what it leads to
         self._swap = ""
         self._end = ""
@@ -63,7 +70,7 @@ class FilesRestore(Restore):
         ordinal = self._observer.target.ordinal(seen.record.primary)
         if ordinal is not None and seen.answer(ordinal).serves:
             with contextlib.suppress(NoAnswer, SqlError):
-                databases = self._server(ordinal).databases()
+                databases = self._work.server(ordinal).databases()
         return Around(seen, databases, mark, self._done)
 
     def plan(self, observed: Around) -> t.Union[Plan, Refusal]:
@@ -110,7 +117,7 @@ class FilesRestore(Restore):
         pod = record.primary
         require_programs(observer.cluster, observer.target.namespace, pod, base.flavour, self.title)
         # The one that starts on the files runs none before they are complete.
-        self._scheduler = self._server(ordinal).runs_events()
+        self._scheduler = self._work.server(ordinal).runs_events()
         root, replication = observer.credentials, observer.replication()
         own = files.own(
             base.flavour,
@@ -124,15 +131,15 @@ class FilesRestore(Restore):
         path = files.path(base.flavour)
         size = next(file.size for file in base.files if file.path == path)
         command = files.unpack(base.flavour, size, own, self._swap, base.room, ordinal)
-        with self._place.open(base.backup, path) as opened:
-            said = self._pods().run(pod, command, self._after(own, opened, f"{base.backup}/{path}", size))
+        with self._work.place.open(base.backup, path) as opened:
+            said = self._work.pods().run(pod, command, self._after(own, opened, f"{base.backup}/{path}", size))
             self._end = b"".join(said).decode().strip()
         base.history(self._end)
 
     def _after(self, own: bytes, opened: t.BinaryIO, what: str, size: int) -> t.Iterator[bytes]:
         yield own
-        yield from self._read(opened, what, size)
-        self._alive.say("preparing them")
+        yield from self._work.read(opened, what, size)
+        self._work.alive.say("preparing them")
 
     def _begin(self, record: Record, observed: Around) -> None:
         """One write: from here on the ordinary plan puts them in place."""
@@ -156,21 +163,21 @@ class FilesRestore(Restore):
             observer.forget_objects()
 
     def _apply(self, ordinal: int, observed: Around) -> None:
-        server, mark = self._server(ordinal), dict(observed.mark)
+        server, mark = self._work.server(ordinal), dict(observed.mark)
         self._step(mark, REPLAY)
         if server.runs_events():
             # Its scripts are older than that they would keep it from it.
             server.ask("SET GLOBAL event_scheduler = OFF")
         # What the binary logs say of them comes after that.
         server.enable(self._wish.base.events)
-        self._replay(self._observer.target.pod(ordinal), str(mark.get("end", "")))
+        self._work.replay(self._observer.target.pod(ordinal), str(mark.get("end", "")))
         self._step(mark, FINISH)
 
     def _step(self, mark: t.Mapping[str, t.Any], step: str) -> None:
-        self._mark(json.dumps({**mark, "step": step, "at": int(time.time())}, sort_keys=True))
+        self._work.mark(json.dumps({**mark, "step": step, "at": int(time.time())}, sort_keys=True))
 
     def _close(self, record: Record, ordinal: int, observed: Around) -> None:
-        wish, observer, server = self._wish, self._observer, self._server(ordinal)
+        wish, observer, server = self._wish, self._observer, self._work.server(ordinal)
         if not wish.slices and server.databases() != wish.base.databases:
             raise Ended(
                 f"there are the databases {', '.join(server.databases())}, and the backup has "
@@ -193,3 +200,6 @@ class FilesRestore(Restore):
             )
         finally:
             observer.forget_objects()
+
+    def facts(self, observed: Around) -> dict[str, t.Any]:
+        return self._work.facts(FINISH in self._done)

@@ -52,6 +52,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import plan as plan_backup
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import Around, Wish
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_work import Source, Work
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._scratch import Differs, Scratch
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Server
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import SqlError
@@ -354,8 +355,8 @@ class Run:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, there: bool = True) -> None:
         self.written: list[dict[str, t.Any]] = []
         self.restore = swapping.FilesRestore.__new__(swapping.FilesRestore)
-        self.restore._wish = TYPED
         self.restore._observer = t.cast("t.Any", self)
+        self.of(TYPED)
         self.restore._swap, self.restore._end = SWAP, f"{UUIDS[0]}:1-6"
         self.restore._done, self.restore._of = ("unpack",), ("shop-0", 1)
         self.restore._scheduler = False
@@ -369,7 +370,13 @@ class Run:
         monkeypatch.setattr(swapping, "execute", execute)
         self.asked: list[str] = []
         self.answers: dict[str, list[dict[str, t.Any]]] = {"SHOW DATABASES": [{"Database": "shop"}]}
-        monkeypatch.setattr(self.restore, "_server", lambda _ordinal: Server(t.cast("t.Any", self), "mysql"))
+        self.links = {0: types.SimpleNamespace(client=self)}
+
+    def of(self, wish: Wish) -> None:
+        place = t.cast("t.Any", types.SimpleNamespace(open=lambda *_all: io.BytesIO()))
+        alive = t.cast("t.Any", types.SimpleNamespace(say=str))
+        self.restore._wish = wish
+        self.restore._work = Work(self.restore._observer, Source(place, wish), alive)
 
     def rows(self, statement: str, *_values: t.Any, seconds: float = 5.0) -> list[dict[str, t.Any]]:
         self.asked.append(statement)
@@ -471,14 +478,14 @@ def test_events_that_a_replica_knew_as_asleep_run_on_the_primary_before_anything
     awake = ["ALTER EVENT `shop`.`late` ENABLE", "ALTER EVENT `shop`.`sold` ENABLE"]
     base = made(events=(("shop", "late"), ("shop", "sold")))
     run = Run(monkeypatch)
-    run.restore._wish = Wish(base)
+    run.of(Wish(base))
     run.act("finish", followed(), scheduler=True)
     on = "SET GLOBAL event_scheduler = ON"
     assert [one for one in run.asked if one != "SHOW DATABASES"] == [*awake, on]
     logs = Run(monkeypatch)
-    logs.restore._wish = Wish(base, (LOG,), LOG.until)
+    logs.of(Wish(base, (LOG,), LOG.until))
     logs.answers["SELECT @@GLOBAL.event_scheduler"] = [{"s": "ON"}]
-    monkeypatch.setattr(logs.restore, "_replay", lambda *_all: logs.asked.append("replay"))
+    monkeypatch.setattr(logs.restore._work, "replay", lambda *_all: logs.asked.append("replay"))
     logs.act("replay", followed())
     assert logs.asked[1:] == ["SET GLOBAL event_scheduler = OFF", *awake, "replay"]
     # One of them may have been put to sleep by the logs.
@@ -494,9 +501,8 @@ def test_whether_events_are_to_run_in_the_end_is_what_the_server_of_before_said(
         run = Run(monkeypatch)
         run.answers["SELECT @@GLOBAL.event_scheduler"] = [{"s": now}]
         monkeypatch.setattr(swapping, "require_programs", lambda *_all: None)
-        run.restore._place = t.cast("t.Any", types.SimpleNamespace(open=lambda *_all: io.BytesIO()))
-        monkeypatch.setattr(run.restore, "_pods", lambda: types.SimpleNamespace(run=lambda *_all: [b"\n"]))
-        run.restore._wish = dataclasses.replace(TYPED, base=made(files=(File("data.files.gz", 1, ""),)))
+        run.of(dataclasses.replace(TYPED, base=made(files=(File("data.files.gz", 1, ""),))))
+        monkeypatch.setattr(run.restore._work, "pods", lambda: types.SimpleNamespace(run=lambda *_all: [b"\n"]))
         run.act("unpack", HEALTHY)
         run.act("swap", HEALTHY, **before)
         return bool(json.loads(run.written[-1]["metadata"]["annotations"]["stateful.kube/mysql-restore"])["scheduler"])
@@ -507,7 +513,7 @@ def test_whether_events_are_to_run_in_the_end_is_what_the_server_of_before_said(
     assert noted("OFF", {"scheduler": True})
     logs = Run(monkeypatch)
     logs.answers["SELECT @@GLOBAL.event_scheduler"] = [{"s": "OFF"}]
-    monkeypatch.setattr(logs.restore, "_replay", lambda *_all: None)
+    monkeypatch.setattr(logs.restore._work, "replay", lambda *_all: None)
     logs.act("replay", followed(), scheduler=True)
     notes = [one["metadata"]["annotations"]["stateful.kube/mysql-restore"] for one in logs.written]
     assert [json.loads(one)["scheduler"] for one in notes] == [True, True]

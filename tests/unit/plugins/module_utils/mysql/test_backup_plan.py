@@ -24,6 +24,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._form
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Ended
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import Around, Wish, plan, wish_of
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore import Restore
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_work import Source, Work
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._server import Log, Server, history
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._client import (
     Client,
@@ -393,8 +394,9 @@ class Restoring:
         self.run = Restore.__new__(Restore)
         self.run._wish = restoring.Wish(base)
         self.run._observer = t.cast("t.Any", self)
-        self.run._feed = lambda *_all: None  # type: ignore[method-assign]
         self.run._alive = t.cast("t.Any", types.SimpleNamespace(say=str))
+        self.run._work = Work(self.run._observer, Source(t.cast("t.Any", None), self.run._wish), self.run._alive)
+        self.run._work.feed = lambda *_all: None  # type: ignore[method-assign]
         self.run._done = ()
         self.run._began = False
         self.links = {0: types.SimpleNamespace(client=session)}
@@ -462,9 +464,8 @@ def test_before_each_step_of_a_restore_it_is_noted_how_far_the_server_had_come()
 def test_binary_logs_that_end_before_what_is_there_are_passed_over() -> None:
     files = (File("b.1.gz", 1, ""), File("b.2.gz", 1, ""))
     log = made(BINLOG, flavour="mariadb", end="0-100-9", minute=2, files=files)
-    run = Restoring(made(flavour="mariadb", end="0-100-3"), Session({})).run
-    run._wish = dataclasses.replace(run._wish, slices=(log,))
-    run._begun = ""
+    work = Restoring(made(flavour="mariadb", end="0-100-3"), Session({})).run._work
+    work.wish = dataclasses.replace(work.wish, slices=(log,))
     fed: list[tuple[str, str]] = []
     says = "mariadb-binlog with 1: ERROR: Binary logs never reached expected GTID state of 0-100-5"
 
@@ -473,13 +474,30 @@ def test_binary_logs_that_end_before_what_is_there_are_passed_over() -> None:
         if path == "b.1.gz":
             raise Ended(says)
 
-    run._feed = feed  # type: ignore[method-assign]
+    work.feed = feed  # type: ignore[method-assign]
     # A copy of files may lead further than its record says.
-    run._replay("shop-0", "0-100-5")
+    work.replay("shop-0", "0-100-5")
     assert fed == [("b.1.gz", "--start-position=0-100-5"), ("b.2.gz", "--start-position=0-100-5")]
     says = "mariadb-binlog with 1: ERROR: Error in Log_event::read_log_event()"
     with pytest.raises(Ended):
-        run._replay("shop-0", "0-100-5")
+        work.replay("shop-0", "0-100-5")
+
+
+def test_what_a_replay_has_come_to_is_noted_by_what_its_step_is_known_by() -> None:
+    log = made(BINLOG, end=f"{UUIDS[0]}:1-9", minute=2, files=(File("b.1.gz", 1, ""),))
+    fed: list[str] = []
+    restore = Restoring(made(), Session({"SELECT @@GLOBAL.gtid_executed": [{"executed": ""}]}))
+    restore.run._work.wish = dataclasses.replace(restore.run._work.wish, slices=(log,))
+    restore.run._work.feed = (  # type: ignore[method-assign]
+        lambda _pod, _manifest, _path, command: fed.append(" ".join(command(1)))
+    )
+    restore.act("replay")
+    begun = restore.noted[0]["begun"]
+    assert begun
+    assert begun in fed[0]
+    # Files that are put in place are replayed anew from the beginning, so nothing is noted.
+    restore.run._work.replay("shop-0", f"{UUIDS[0]}:1-5")
+    assert "restored" not in fed[1]
 
 
 def test_a_gap_is_told_and_what_can_be_continued_is() -> None:
