@@ -102,7 +102,6 @@ refusal:
   type: dict
 """
 
-import os
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
@@ -110,9 +109,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._arguments import (
     wait_timeout_argument,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._bucket import place_of
-from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import s3_argument
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import absolute, s3_argument
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import connect
-from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._fetch import (
     Fetch,
     FetchFromPlace,
@@ -140,13 +138,12 @@ SPECIFICATION = {
 
 def run(task: Task) -> dict[str, t.Any]:
     params = task.params
-    if not os.path.isabs(params["dest"]):
-        raise Failure(f"dest: expected an absolute path, such as /var/backups/shop, found {params['dest']}.")
+    dest = absolute(params["dest"])
     with connect(params, task.warn) as cluster:
         wish = Wish(
             name=params["name"],
             namespace=params["namespace"] or cluster.namespace,
-            dest=params["dest"],
+            dest=dest,
             claim=params["claim"] or "",
             image=params["image"] or "",
         )

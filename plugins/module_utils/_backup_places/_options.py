@@ -4,12 +4,13 @@
 
 # This file is private to the collection: no promise is made to others who import it.
 
-"""Options of a bucket, and the keys for it from a Secret or from files of one."""
+"""Where backups go: options of a folder or a bucket, and the keys for that from a Secret or from files of one."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import pathlib
 import typing as t
 
@@ -43,6 +44,33 @@ def s3_argument() -> dict[str, t.Any]:
         "mutually_exclusive": [("secret", "access_key")],
         "required_together": [("access_key", "secret_key")],
     }
+
+
+def destination(params: t.Mapping[str, t.Any]) -> str:
+    """Where backups go, for people. That and how many are kept is checked. Raises Failure that names the option."""
+    if params["keep"] < 0:
+        raise Failure(f"keep: expected a number of backups, or 0 to keep all, found {params['keep']}.")
+    return Address.of(params["s3"]).title if params.get("s3") else absolute(params["dest"])
+
+
+def absolute(dest: str) -> str:
+    """Raises Failure."""
+    if not os.path.isabs(dest):
+        raise Failure(f"dest: expected an absolute path, such as /var/backups/shop, found {dest}.")
+    return dest
+
+
+@contextlib.contextmanager
+def writing_to(dest: str) -> t.Iterator[None]:
+    """Raises Failure where that cannot be done."""
+    try:
+        yield
+    except OSError as exc:
+        raise Failure(
+            f"dest: {dest} cannot be written to ({exc.strerror or exc}"
+            f"{f': {exc.filename}' if exc.filename else ''}). Make room or correct it, and run it again; an "
+            "incomplete backup is removed."
+        ) from exc
 
 
 def bucket_of(given: t.Mapping[str, t.Any], cluster: t.Any, namespace: str) -> Bucket:

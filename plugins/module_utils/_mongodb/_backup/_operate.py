@@ -12,6 +12,7 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import verify_files
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import writing_to
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import FAILED, iso
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
@@ -72,7 +73,7 @@ class Backup(Operation[Around]):
 
     def act(self, steps: t.Sequence[Step], observed: Around) -> None:
         for step in steps:
-            try:
+            with writing_to(self._wish.dest):
                 if step.action == "dump":
                     self._dump(observed)
                 elif step.action == "verify":
@@ -81,12 +82,6 @@ class Backup(Operation[Around]):
                     self._place.remove(step.target)
                 else:
                     raise AssertionError(step.action)
-            except OSError as exc:
-                raise Failure(
-                    f"dest: {self._wish.dest} cannot be written to ({exc.strerror or exc}"
-                    f"{f': {exc.filename}' if exc.filename else ''}). Make room or correct it, and run it again; an "
-                    "incomplete backup is removed."
-                ) from exc
 
     def _dump(self, observed: Around) -> None:
         writer = self._place.begin(self._wish.kind)

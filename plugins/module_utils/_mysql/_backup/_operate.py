@@ -13,6 +13,7 @@ import time
 import typing as t
 
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import verify_files
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import writing_to
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place, Writing
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import FAILED, iso
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
@@ -106,19 +107,14 @@ class Backup(Operation[Around]):
     def act(self, steps: t.Sequence[Step], observed: Around) -> None:
         for step in steps:
             try:
-                self._act(step, observed)
+                with writing_to(self._wish.dest):
+                    self._act(step, observed)
             except (Gone, NoAnswer) as exc:
                 raise NotYet(f"{step.target} went away in the middle, and nothing of it counts ({exc})") from exc
             except (Ended, SqlError) as exc:
                 raise Failure(
                     f"{self.title}: the backup of {step.target} broke off, and nothing of it counts: {exc}. Correct "
                     "that, and run it again."
-                ) from exc
-            except OSError as exc:
-                raise Failure(
-                    f"dest: {self._wish.dest} cannot be written to ({exc.strerror or exc}"
-                    f"{f': {exc.filename}' if exc.filename else ''}). Make room or correct it, and run it again; an "
-                    "incomplete backup is removed."
                 ) from exc
 
     def _act(self, step: Step, observed: Around) -> None:

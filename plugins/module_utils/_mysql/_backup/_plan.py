@@ -9,10 +9,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import typing as t
 
-from ansible_collections.stateful.kube.plugins.module_utils._backup_places._s3 import Address
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import destination
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._format import (
     BINLOG,
@@ -61,12 +60,8 @@ def wish_of(params: t.Mapping[str, t.Any]) -> Wish:
             "method: physical is for mode full, found mode binlog, which copies files of the binary log always. Leave "
             "method out; binary logs continue full backups of both methods."
         )
-    if params["keep"] < 0:
-        raise Failure(f"keep: expected a number of backups, or 0 to keep all, found {params['keep']}.")
-    if not params.get("s3") and not os.path.isabs(params["dest"]):
-        raise Failure(f"dest: expected an absolute path, such as /var/backups/shop, found {params['dest']}.")
     return Wish(
-        dest=Address.of(params["s3"]).title if params.get("s3") else params["dest"],
+        dest=destination(params),
         kind=params["mode"],
         keep=params["keep"],
         read_from=params["read_from"] or "",

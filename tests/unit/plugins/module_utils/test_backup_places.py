@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is told of a bucket without asking it. The rest is tested with a real server: target mongodb_backup_s3."""
+"""What is told of a place without asking it. The rest is tested with a real server: target mongodb_backup_s3."""
 
 from __future__ import annotations
 
@@ -247,3 +247,30 @@ def test_who_gives_up_leaves_no_thread() -> None:
     upload.write(b"x" * s3.CHUNK * 3)
     upload.discard()
     assert threading.active_count() == before
+
+
+def test_where_backups_go_is_checked_and_said() -> None:
+    folder = {"keep": 0, "dest": "/var/backups/shop", "s3": None}
+    assert options.destination(folder) == "/var/backups/shop"
+    assert options.destination({**folder, "dest": None, "s3": GIVEN}) == "s3://backups/of/shop"
+    with pytest.raises(Failure, match=r"^dest: expected an absolute path, such as /var/backups/shop, found backups\.$"):
+        options.destination({**folder, "dest": "backups"})
+    with pytest.raises(Failure, match=r"^keep: expected a number of backups, or 0 to keep all, found -1\.$"):
+        options.destination({**folder, "keep": -1, "dest": "backups"})
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (PermissionError(13, "Permission denied", "/b/x"), "Permission denied: /b/x"),
+        (OSError("gone"), "gone"),
+    ],
+)
+def test_what_keeps_a_place_from_being_written_to_is_told(error: OSError, why: str) -> None:
+    says = f"dest: /b cannot be written to ({why}). Make room or correct it, and run it again; an incomplete backup is "
+    with pytest.raises(Failure) as told, options.writing_to("/b"):
+        raise error
+    assert told.value.message == f"{says}removed."
+    with pytest.raises(ValueError, match="other"), options.writing_to("/b"):
+        raise ValueError("other")
