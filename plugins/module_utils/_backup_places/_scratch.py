@@ -99,6 +99,11 @@ def _folder(number: int) -> str:
     return f"scratch-{number}" if number else "data"
 
 
+def living(cluster: Cluster, namespace: str, names: t.Iterable[str]) -> t.Optional[Object]:
+    """The first of these pods that is there: one that is proven in is made after it."""
+    return next((one for name in names if (one := cluster.get("v1", "Pod", name, namespace))), None)
+
+
 def serving(live: Object, port: int) -> t.Any:
     """The container of the server."""
     containers = live["spec"]["containers"]

@@ -33,21 +33,15 @@ class Watching(t.Protocol):
         """Wait until an object changed, at most this long."""
 
 
-class Conversation(Operation[Observed]):
-    """What holds whatever is observed of the members."""
+class Watched(Operation[Observed]):
+    """What holds whoever waits for the pods of an application, whatever is done meanwhile."""
 
     def __init__(self, observer: Watching, name: str, namespace: str, wait_timeout: float) -> None:
         self.title = f"{namespace}/{name}"
         self.wait_timeout = wait_timeout
-        self.lock = Lease(observer.cluster, namespace, name)
         self._name = name
         self._namespace = namespace
         self._watching = observer
-        self._pause = FIRST_PAUSE
-
-    def acted(self) -> None:
-        """A step was taken: what follows from it is to be seen soon."""
-        self._pause = FIRST_PAUSE
 
     def blocked_by(self, observed: Observed) -> t.Sequence[str]:
         if not self._watching.selector:
@@ -55,6 +49,22 @@ class Conversation(Operation[Observed]):
         return diagnose(self._watching.cluster, self._namespace, self._watching.selector, owners=(self._name,))
 
     def pause(self, seconds: float) -> None:
+        self._watching.pause(seconds)
+
+
+class Conversation(Watched[Observed]):
+    """What holds whatever is observed of the members."""
+
+    def __init__(self, observer: Watching, name: str, namespace: str, wait_timeout: float) -> None:
+        super().__init__(observer, name, namespace, wait_timeout)
+        self.lock = Lease(observer.cluster, namespace, name)
+        self._pause = FIRST_PAUSE
+
+    def acted(self) -> None:
+        """A step was taken: what follows from it is to be seen soon."""
+        self._pause = FIRST_PAUSE
+
+    def pause(self, seconds: float) -> None:
         """Pods are watched; members are asked again soon, and less often the longer nothing happens."""
-        self._watching.pause(min(seconds, self._pause))
+        super().pause(min(seconds, self._pause))
         self._pause = min(seconds, self._pause * SLOWER)

@@ -14,9 +14,9 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import verify_files
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import writing_to
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._scratch import living
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import FAILED, iso
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError, Unreachable
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._documents import Damaged
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._dump import (
@@ -37,16 +37,15 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._sc
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer, annotate
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step, Task
+from ansible_collections.stateful.kube.plugins.module_utils._workload._conversation import Watched
 
 
-class Backup(Operation[Around]):
+class Backup(Watched[Around]):
     """Takes no Lease: it changes nothing in the set, and nothing in the set has to wait for it."""
 
     def __init__(self, observer: Observer, place: Place[Manifest], wish: Wish, task: Task, wait_timeout: float) -> None:
-        target = observer.target
-        self.title = f"{target.namespace}/{target.name}"
-        self.wait_timeout = wait_timeout
+        super().__init__(observer, observer.target.name, observer.target.namespace, wait_timeout)
         self._observer = observer
         self._cluster = observer.cluster
         self._wish = wish
@@ -108,10 +107,7 @@ class Backup(Operation[Around]):
         if made is None or self._expected is None:
             raise AssertionError("only a backup of this run is verified")
         seen = self._observer.observe()
-        live = next(
-            (one for pod in seen.pods.values() if (one := self._cluster.get("v1", "Pod", pod.name, target.namespace))),
-            None,
-        )
+        live = living(self._cluster, target.namespace, [pod.name for pod in seen.pods.values()])
         if live is None:
             raise Failure(
                 f"{self.title}: the backup is complete, and could not be verified, because no pod of the set is left "
@@ -173,12 +169,3 @@ class Backup(Operation[Around]):
             "verification": self._verification,
             "backups": [one.facts() for one in sorted(observed.manifests, key=lambda one: (one.ended, one.backup))],
         }
-
-    def blocked_by(self, observed: Around) -> t.Sequence[str]:
-        target = self._observer.target
-        if not self._observer.selector:
-            return ()
-        return diagnose(self._observer.cluster, target.namespace, self._observer.selector, owners=(target.name,))
-
-    def pause(self, seconds: float) -> None:
-        self._observer.pause(seconds)

@@ -14,7 +14,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._backup_places._buck
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import verify_files
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._lease import Lease
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._bulk import Bulk
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._documents import Damaged
@@ -41,7 +40,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mongodb._backup._re
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._client import CommandError, NoAnswer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._observe import Observer
 from ansible_collections.stateful.kube.plugins.module_utils._mongodb._state import Pod
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step, Task
+from ansible_collections.stateful.kube.plugins.module_utils._workload._conversation import Watched
 
 #: for until: as far as there are slices
 LATEST = "latest"
@@ -85,12 +85,10 @@ def wish_of(params: t.Mapping[str, t.Any], source: Source) -> Wish:
     )
 
 
-class Restore(Operation[Around]):
+class Restore(Watched[Around]):
     def __init__(self, observer: Observer, source: Source, wish: Wish, task: Task, wait_timeout: float) -> None:
-        target = observer.target
-        self.title = f"{target.namespace}/{target.name}"
-        self.wait_timeout = wait_timeout
-        self.lock = Lease(observer.cluster, target.namespace, target.name)
+        super().__init__(observer, observer.target.name, observer.target.namespace, wait_timeout)
+        self.lock = Lease(observer.cluster, observer.target.namespace, observer.target.name)
         self._observer = observer
         self._source = source
         self._wish = wish
@@ -205,12 +203,3 @@ class Restore(Operation[Around]):
             "until": {**end.dump(), "excluded": bool(self._wish.until)},
             "complete": self._finished,
         }
-
-    def blocked_by(self, observed: Around) -> t.Sequence[str]:
-        target = self._observer.target
-        if not self._observer.selector:
-            return ()
-        return diagnose(self._observer.cluster, target.namespace, self._observer.selector, owners=(target.name,))
-
-    def pause(self, seconds: float) -> None:
-        self._observer.pause(seconds)

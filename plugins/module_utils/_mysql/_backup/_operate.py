@@ -15,10 +15,10 @@ import typing as t
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._folder import verify_files
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._options import writing_to
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place, Writing
+from ansible_collections.stateful.kube.plugins.module_utils._backup_places._scratch import living
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import FAILED, iso
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._rollout import diagnose
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql import _record
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _accounts as accounts
@@ -48,7 +48,8 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._client impor
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._desired import Target
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._gtid import MARIADB, MYSQL, BinlogState
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._observe import Observer
-from ansible_collections.stateful.kube.plugins.module_utils._operation import Operation, Plan, Refusal, Step, Task
+from ansible_collections.stateful.kube.plugins.module_utils._operation import Plan, Refusal, Step, Task
+from ansible_collections.stateful.kube.plugins.module_utils._workload._conversation import Watched
 
 #: on the ConfigMap that says who may write: a restore that has not come to its end
 RESTORING = _record.RESTORING
@@ -72,13 +73,11 @@ def require_programs(cluster: Cluster, namespace: str, pod: str, flavour: str, t
         )
 
 
-class Backup(Operation[Around]):
+class Backup(Watched[Around]):
     """Takes no Lease: it changes nothing in the data, and nothing has to wait for it."""
 
     def __init__(self, observer: Observer, place: Place[Manifest], wish: Wish, task: Task, wait_timeout: float) -> None:
-        target = observer.target
-        self.title = f"{target.namespace}/{target.name}"
-        self.wait_timeout = wait_timeout
+        super().__init__(observer, observer.target.name, observer.target.namespace, wait_timeout)
         self._observer = observer
         self._wish = wish
         self._task = task
@@ -291,8 +290,7 @@ class Backup(Operation[Around]):
         if made is None:
             raise AssertionError("only a backup of this run is verified")
         pods = observer.observe().pods.values()
-        namespace = observer.target.namespace
-        live = next((one for pod in pods if (one := observer.cluster.get("v1", "Pod", pod.name, namespace))), None)
+        live = living(observer.cluster, observer.target.namespace, [pod.name for pod in pods])
         if live is None:
             raise Failure(
                 f"{self.title}: the backup is complete, and could not be verified, because no pod is left to take the "
@@ -330,15 +328,6 @@ class Backup(Operation[Around]):
             "backup": self._made.facts() if self._made else None,
             "backups": [one.facts() for one in sorted(observed.manifests, key=lambda one: (one.until, one.backup))],
         }
-
-    def blocked_by(self, observed: Around) -> t.Sequence[str]:
-        target = self._observer.target
-        if not self._observer.selector:
-            return ()
-        return diagnose(self._observer.cluster, target.namespace, self._observer.selector, owners=(target.name,))
-
-    def pause(self, seconds: float) -> None:
-        self._observer.pause(seconds)
 
 
 def _some(tables: t.Sequence[str]) -> str:
