@@ -23,7 +23,8 @@ HOME = "/var/lib/mysql"
 # Kilobytes that a server needs on the volume beside what was copied.
 BESIDE = 128 << 10
 _END = re.compile(rb"end \d+\n\Z")
-_PROGRAMS = {MARIADB: ("mariadb-backup", "mbstream", "mariadb", "gzip"), "mysql": ("mysql", "find", "gzip")}
+#: what copies are made and read with
+PROGRAMS = {MARIADB: ("mariadb-backup", "mbstream", "mariadb", "gzip"), "mysql": ("mysql", "find", "gzip")}
 
 # Where the connection ends, so does what is done for it. Its folder belongs to the process whose number it has; one of
 # a process that is gone was left by a run that was killed. One that the plugin still copies into is left to the next.
@@ -250,12 +251,6 @@ printf '%s\n' "$said" | "$@"
 def path(flavour: str) -> str:
     """What the file of such a backup is called."""
     return "data.mbstream.gz" if flavour == MARIADB else "data.files.gz"
-
-
-def lacking(flavour: str) -> list[str]:
-    """Writes what the image lacks of the programs that copies are made and read with."""
-    look = 'for one in "$@"; do command -v "$one" >/dev/null || printf "%s " "$one"; done'
-    return shell(look, *_PROGRAMS[flavour])
 
 
 def copy(flavour: str, user: str) -> list[str]:

@@ -63,13 +63,15 @@ def life(cluster: Cluster, target: Target) -> tuple[str, dict[str, t.Any]]:
     return _record.life(found), _record.restoring(found)
 
 
-def require_programs(cluster: Cluster, namespace: str, pod: str, flavour: str, title: str) -> None:
-    """Raises Failure where the image lacks what copies of files are made and read with."""
-    found = execute(cluster, namespace, pod, files.lacking(flavour))
+def require_programs(
+    cluster: Cluster, namespace: str, pod: str, wanted: t.Iterable[str], title: str, instead: str
+) -> None:
+    """Raises Failure where the image lacks one of these programs, before anything begins that needs it."""
+    found = execute(cluster, namespace, pod, programs.lacking(wanted))
     if found.rc == 0 and found.stdout.strip():
         raise Failure(
-            f"{title}: the image of {pod} lacks {', '.join(found.stdout.split())}, without which no copy of files is "
-            "made or restored. Use an image that has them, as the public one has, or dumps (method dump)."
+            f"{title}: the image of {pod} lacks {', '.join(found.stdout.split())}, which this needs. Use an image of "
+            f"the same version that has it, or {instead}."
         )
 
 
@@ -229,7 +231,10 @@ class Backup(Watched[Around]):
         self, pod: str, server: Server, writer: Writing[Manifest], manifest: Manifest, observed: Around
     ) -> Manifest:
         observer, flavour = self._observer, server.flavour
-        require_programs(observer.cluster, observer.target.namespace, pod, flavour, self.title)
+        wanted = files.PROGRAMS[flavour]
+        require_programs(
+            observer.cluster, observer.target.namespace, pod, wanted, self.title, "make a dump (method dump)"
+        )
         databases = server.databases()
         unsafe = server.without_transactions(databases) if flavour != MARIADB else []
         if unsafe:

@@ -113,16 +113,26 @@ def load(flavour: str, user: str, size: int, said: str = "") -> list[str]:
     return shell(_LOAD, str(size), said, *own, "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
 
 
+def lacking(programs: t.Iterable[str]) -> list[str]:
+    """Writes which of these programs the image lacks."""
+    return shell('for one in "$@"; do command -v "$one" >/dev/null || printf "%s " "$one"; done', *programs)
+
+
+def reader(flavour: str) -> str:
+    """Of binary logs."""
+    return "mariadb-binlog" if flavour == MARIADB else "mysqlbinlog"
+
+
 def replay(flavour: str, user: str, until: str, after: str, size: int, said: str = "") -> list[str]:
     """Takes a compressed binary log of this many bytes, and applies what is behind ``after`` and before ``until``."""
     maria = flavour == MARIADB
-    reader = ["mariadb-binlog" if maria else "mysqlbinlog", "--no-defaults", "--verify-binlog-checksum"]
+    read = [reader(flavour), "--no-defaults", "--verify-binlog-checksum"]
     if maria:
-        reader += [f"--start-position={after}"] if after else []
+        read += [f"--start-position={after}"] if after else []
     else:
-        reader += ["--skip-gtids", *([f"--exclude-gtids={after}"] if after else [])]
+        read += ["--skip-gtids", *([f"--exclude-gtids={after}"] if after else [])]
     stop = until.replace("T", " ").rstrip("Z")
-    return shell(_REPLAY, str(size), stop, client(flavour), user, said, *reader)
+    return shell(_REPLAY, str(size), stop, client(flavour), user, said, *read)
 
 
 def statuses(complaints: str) -> dict[str, int]:

@@ -30,7 +30,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._form
     needed,
     require_covered,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._operate import life
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._operate import life, require_programs
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Alive, Ended, Gone
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import (
     CLEAR,
@@ -153,6 +153,7 @@ class Restore(Conversation[Around]):
         if step.action != CLEAR:
             self._note(server, observed, step.action, bool(observed.mark.get("scheduler")))
         if step.action == CLEAR:
+            self._require_reader(pod)
             self._clear(server, observed)
         elif step.action == LOAD:
             self._load(server, pod)
@@ -162,6 +163,14 @@ class Restore(Conversation[Around]):
             self._finish(server, observed)
         else:
             raise AssertionError(step.action)
+
+    def _require_reader(self, pod: str) -> None:
+        """Of binary logs. What would be missed after the databases are gone is looked for before."""
+        if not self._wish.slices:
+            return
+        observer, reader = self._observer, programs.reader(self._wish.base.flavour)
+        instead = "restore the backup as it is (leave until out)"
+        require_programs(observer.cluster, observer.target.namespace, pod, [reader], self.title, instead)
 
     def _clear(self, server: Server, observed: Around) -> None:
         scheduler = server.runs_events()

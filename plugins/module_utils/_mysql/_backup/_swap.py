@@ -21,6 +21,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql import _recor
 from ansible_collections.stateful.kube.plugins.module_utils._mysql import _steps as steps_of_all
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _files as files
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _programs as programs
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _swap_plan as planning
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._operate import (
     RESTORING,
@@ -115,7 +116,8 @@ class FilesRestore(Conversation[Around]):
     def _unpack(self, record: Record, ordinal: int) -> None:
         base, observer = self._wish.base, self._observer
         pod = record.primary
-        require_programs(observer.cluster, observer.target.namespace, pod, base.flavour, self.title)
+        wanted = [*files.PROGRAMS[base.flavour], *([programs.reader(base.flavour)] if self._wish.slices else [])]
+        require_programs(observer.cluster, observer.target.namespace, pod, wanted, self.title, "restore a dump")
         # The one that starts on the files runs none before they are complete.
         self._scheduler = self._work.server(ordinal).runs_events()
         root, replication = observer.credentials, observer.replication()

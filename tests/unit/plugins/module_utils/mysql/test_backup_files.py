@@ -28,6 +28,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._p
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._autopilot._plan import plan_autopilot
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _files as files
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _operate as operate
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _programs as programs
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _restore_plan as dumps
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _swap as swapping
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _swap_plan as swaps
@@ -51,6 +52,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import Wish as Backup
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import plan as plan_backup
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import wish_of
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore import Restore
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import Around, Wish
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_work import Source, Work
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._scratch import Differs, Scratch
@@ -776,6 +778,42 @@ def test_what_an_image_lacks_is_named(machine: Machine) -> None:
     machine.program("gzip", "")
     shell = shutil.which("sh")
     assert shell
-    command = [shell, *files.lacking("mariadb")[1:]]
+    command = [shell, *programs.lacking(files.PROGRAMS["mariadb"])[1:]]
     found = subprocess.run(command, env={"PATH": str(machine.bin)}, capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["mariadb-backup", "mariadb"]
+
+
+def test_what_reads_binary_logs_is_missed_before_anything_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, noted = Run(monkeypatch), {"backup_of": "shop"}
+    said = types.SimpleNamespace(rc=0, stdout="mysqlbinlog ")
+    looked: list[t.Sequence[str]] = []
+    dropped: list[Wish] = []
+    monkeypatch.setattr(Restore, "_clear", lambda self, *_all: dropped.append(self._wish))
+    monkeypatch.setattr(operate, "execute", lambda *all_: looked.append(all_[3]) or said)
+    restore = Restore.__new__(Restore)
+    restore.title, restore._pause, restore._done, restore._began = "shop/shop", 0.0, (), False
+    restore._observer = t.cast("t.Any", run)
+    place = t.cast("t.Any", types.SimpleNamespace())
+    for wish in (REPLAYED, WISH):
+        restore._wish = wish
+        restore._work = Work(restore._observer, Source(place, wish), t.cast("t.Any", place))
+        if wish is REPLAYED:
+            with pytest.raises(Failure, match="shop-0 lacks mysqlbinlog, which this needs"):
+                restore.act([Step(dumps.CLEAR, "shop", "drop")], Around(HEALTHY, ("shop",), noted))
+    # Who restores no binary logs misses nothing.
+    restore.act([Step(dumps.CLEAR, "shop", "drop")], Around(HEALTHY, ("shop",), noted))
+    assert dropped == [WISH]
+    assert len(looked) == 1
+
+    # A copy of files is missed as much, and so is what takes it.
+    def require(*all_: t.Any) -> None:
+        looked.append(all_[3])
+        raise Failure("lacks it")
+
+    monkeypatch.setattr(swapping, "require_programs", require)
+    files_run = Run(monkeypatch)
+    files_run.of(REPLAYED)
+    with pytest.raises(Failure, match="lacks it"):
+        files_run.act("unpack", HEALTHY)
+    assert "mysqlbinlog" in looked[-1]
+    assert files_run.run == []
