@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -97,23 +98,40 @@ def test_every_node_has_its_own_everything() -> None:
 
 def test_a_second_command_waits_and_names_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "FOLDER", tmp_path / "run")
+    over = tmp_path / "over"
     code = f"""if True:
-        import sys, time
+        import sys
         from pathlib import Path
         sys.path.insert(0, {str(ENTRY.parent)!r})
         from lab import lock
         lock.FOLDER = Path({str(tmp_path / "run")!r})
         with lock.exclusive(Path('/home/lab'), 'up'):
             print('held', flush=True)
-            time.sleep(0.8)
+            sys.stdin.readline()
+            Path({str(over)!r}).touch()
     """
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as first:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdin
         assert first.stdout
         assert first.stdout.readline() == "held\n"
-        assert lock.holder(tmp_path / "run" / "lock").startswith(f"`lab up` of process {first.pid} in /home/lab")
-        started = time.monotonic()
+        holder = f"`lab up` of process {first.pid} in /home/lab"
+        assert lock.holder(tmp_path / "run" / "lock").startswith(holder)
+        told: list[str] = []
+
+        @contextlib.contextmanager
+        def waiting(title: str) -> Iterator[None]:
+            told.append(title)
+            # Only whoever waits lets the first one go.
+            print(file=first.stdin, flush=True)
+            yield
+
+        monkeypatch.setattr(lock.progress, "work", waiting)
         with lock.exclusive(Path("/home/lab"), "down"):
-            assert time.monotonic() - started > 0.3
+            assert over.exists()
+        assert len(told) == 1
+        assert told[0].startswith(f"waiting for {holder}")
 
 
 def test_a_lab_elsewhere_that_runs_is_in_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import copy
+import types
 import typing as t
 
 import pytest
 
+from ansible_collections.stateful.kube.plugins.module_utils import _operation
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._quantity import quantity
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
@@ -168,10 +170,17 @@ def test_what_was_told_before_this_run_asked_is_not_believed() -> None:
     assert [one["state"] for one in result["state"]["claims"]] == ["present"] * 3
 
 
-def test_a_passing_trouble_is_waited_for_and_taken_back_when_the_time_is_up() -> None:
+def test_a_passing_trouble_is_waited_for_and_taken_back_when_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = InMemory({"b": "ControllerResizeInProgress"})
+    now = 0.0
+
+    def time_is_up() -> None:
+        nonlocal now
+        now = 60.0
+
+    monkeypatch.setattr(_operation, "time", types.SimpleNamespace(monotonic=lambda: now))
     with pytest.raises(Failure, match="its driver may all the same finish what it began"):
-        run(memory, timeout=0.05)
+        run(memory, turns=[memory.drive, memory.drive, time_is_up])
     assert memory.writes[-1] == ("b", "10737418241")
     mended = InMemory({"b": "ControllerResizeInProgress"})
     result = run(mended, turns=[mended.drive, mended.drive, mended.fails.clear])
