@@ -66,7 +66,7 @@ def play(name: str) -> None:
     run("ansible-playbook", str(HERE / f"{name}.yml"))
 
 
-def wait_for(what: str, look: t.Callable[[], T | None], seconds: float = 60) -> T:
+def wait_for(what: str, look: t.Callable[[], T | None], seconds: float = 180) -> T:
     """Look until something true is seen. The limit only ends a test that would hang; nothing is measured."""
     until = time.monotonic() + seconds
     while not (seen := look()):

@@ -23,7 +23,7 @@ def main():
     kubeconfig, namespace, size, number = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     grown = set()
     with connect({"kubeconfig": kubeconfig}) as cluster:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while len(grown) < number and time.monotonic() < until:
             for claim in cluster.list("v1", "PersistentVolumeClaim", namespace):
                 name = claim["metadata"]["name"]
