@@ -48,7 +48,10 @@ def test_a_node_that_was_stopped_comes_back_with_its_pods() -> None:
     before = three.get("pod", pod)
     call = ["exec", by_node["node2"], "--", "wget", "--tries=1", "--timeout=2", "--spider"]
     url = f"http://{before['status']['podIP']}:8080/"
-    assert three.kubectl(*call, url, check=False).returncode == 8, "a peer was not reached before its node was stopped"
+    three.wait_for(
+        "a peer to be reached before its node is stopped",
+        lambda: three.kubectl(*call, url, check=False).returncode == 8,
+    )
     three.lab("node", "stop", "node3")
     assert three.run(*three.LAB, "status", check=False).returncode == 1
     assert three.kubectl(*call, url, check=False).returncode == 4

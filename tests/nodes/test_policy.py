@@ -109,7 +109,8 @@ def test_members_reach_each_other_on_every_port(member: dict[str, t.Any]) -> Non
     assert len(others) == 2
     for pod in others:
         for port in (CLIENT_PORT, INTERNAL_PORT):
-            assert reaches(pod, member["status"]["podIP"], port), f"{pod} did not reach port {port} of its peer"
+            peer = functools.partial(reaches, pod, member["status"]["podIP"], port)
+            three.wait_for(f"{pod} to reach port {port} of its peer", peer)
 
 
 def test_what_a_guarded_member_asks_is_answered(member: dict[str, t.Any]) -> None:
@@ -183,7 +184,8 @@ def test_rules_outlive_their_enforcer(member: dict[str, t.Any], stranger: str) -
     three.lab("node", "cut", "node2", "--from", "node1")
     try:
         three.kubectl("label", "pod", stranger, f"{LABEL}=true")
-        assert answered(at_console(peer, address)), "the cut keeps pods away from each other as well"
+        # In vain where the cut keeps pods away from each other as well.
+        three.wait_for("a peer to be answered", lambda: answered(at_console(peer, address)))
         assert not answered(at_console(stranger, address)), "a node that heard of no change let a stranger in"
     finally:
         three.lab("node", "heal", "node2")
