@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 import typing as t
 
-from harness.interruptions import BEFORE, At
+from harness.interruptions import BEFORE, At, Kill
 from harness.names import Record
-from harness.playbook import Run
+from harness.playbook import BOTH, Run
 from harness.proxy import Proxy
 from harness.trial import RUN_MAY_TAKE, Trial
 from harness.verdict import check
@@ -20,6 +20,7 @@ from mongodb.replica_set import NAME, PODS, ReplicaSet
 # Seconds.
 TOO_SHORT = 15
 WITHHELD = 12
+ENDS_WHEN_KILLED = 60
 
 
 class Case(t.NamedTuple):
@@ -61,6 +62,7 @@ def unresolvable(trial: Trial) -> None:
 
 
 def _gives_up(trial: Trial, application: ReplicaSet, proxy: Proxy, record: Record, case: Case) -> None:
+    _start_pods(trial, application, proxy)
     run = _run_without(trial, application, proxy, record, mongodb_wait_timeout=TOO_SHORT)
     run.wait(RUN_MAY_TAKE)
     trial.say(f"the run says: {run.message[:700]}")
@@ -82,6 +84,17 @@ def _sits_it_out(trial: Trial, application: ReplicaSet, proxy: Proxy, record: Re
     trial.say(f"the run says: {said[-1][:500]}")
     record.publish()
     run.wait(RUN_MAY_TAKE).expect_success("The run that waited for the record")
+
+
+def _start_pods(trial: Trial, application: ReplicaSet, proxy: Proxy) -> None:
+    """All that comes before the set is initiated: a run of little patience is not to wait for pods that start."""
+    gate = Kill("replSetInitiate", BEFORE, BOTH)
+    proxy.watch(gate)
+    run = trial.start(application, proxy)
+    gate.attach(run)
+    gate.wait()
+    run.wait(ENDS_WHEN_KILLED)
+    run.wait_for_orphans(gate.workers)
 
 
 def _run_without(trial: Trial, application: ReplicaSet, proxy: Proxy, record: Record, **variables: object) -> Run:
