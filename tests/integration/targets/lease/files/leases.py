@@ -24,7 +24,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects im
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure
 
 APPLICATION = "shop"
-SHORT = 3  # seconds: the duration of the Leases here, and so the longest wait for a dead holder elsewhere
+SHORT = 8  # seconds: the duration of the Leases here, and so the longest wait for a dead holder elsewhere
 
 
 class Task:
@@ -98,7 +98,7 @@ def in_turn(cluster: Cluster) -> dict[str, t.Any]:
 def held_by_another(cluster: Cluster) -> dict[str, t.Any]:
     """A holder that lives and renews is waited for, however long; and the wait ends when it gives the Lease back."""
     with holder() as process:
-        refused = acquire(cluster, timeout=3 * SHORT)
+        refused = acquire(cluster, timeout=1.5 * SHORT)
         waiting = subprocess.Popen(
             [sys.executable, __file__, KUBECONFIG, NAMESPACE, "once"], stdout=subprocess.PIPE, text=True
         )
