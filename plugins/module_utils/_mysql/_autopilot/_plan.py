@@ -132,7 +132,10 @@ def _held_back(view: View, wish: Wish) -> str:
     for ordinal in view.replicas:
         answer, pod = view.seen.answer(ordinal), view.target.pod(ordinal)
         if "mariadb" in answer.version.lower() and (answer.uptime or 0.0) < wish.unheard + BEFORE:
-            return f"{pod} was started after that, and a MariaDB forgets then what it has received and not applied"
+            return (
+                f"{pod} was not running for {BEFORE:.0f} s yet when that began, and a MariaDB forgets at its start "
+                "what it has received and not applied"
+            )
     if wish.silence < wish.after:
         return f"it has been away for {wish.silence:.0f} s, and that counts after {wish.after:.0f} s"
     return ""

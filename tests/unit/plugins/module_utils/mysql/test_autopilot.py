@@ -80,7 +80,7 @@ def test_a_lost_primary_is_replaced_when_its_commits_were_seen_to_wait() -> None
         (
             answers(LOST, SILENT, mariadb(1, 40.0), replica(2)),
             WISH,
-            "shop-1 was started after that, and a MariaDB forgets",
+            "shop-1 was not running for 10 s yet when that began, and a MariaDB forgets",
         ),
     ],
 )
