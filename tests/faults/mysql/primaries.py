@@ -99,7 +99,7 @@ def _piloted(trial: Trial, application: Servers, proxy: Proxy, flavour: str) -> 
 def _youngest(application: Servers) -> float:
     """Seconds."""
     statement = "SHOW GLOBAL STATUS LIKE 'Uptime'"
-    return min(float(application.ask(ordinal, statement)[0]["Value"]) for ordinal in sorted(application.present()))
+    return min(float(application.ask(ordinal, statement)[0]["Value"]) for ordinal in range(application.members))
 
 
 def _failed_over(trial: Trial, application: Servers, proxy: Proxy, flavour: str, writer: Writer, mark: int) -> float:
