@@ -132,6 +132,11 @@ def _held_back(view: View, wish: Wish) -> str:
     for ordinal in view.replicas:
         answer, pod = view.seen.answer(ordinal), view.target.pod(ordinal)
         if "mariadb" in answer.version.lower() and (answer.uptime or 0.0) < wish.unheard + BEFORE:
+            if wish.unheard == float("inf"):
+                return (
+                    f"this autopilot has not heard of {name} since it started, and cannot tell whether {pod} was "
+                    "running before that: a MariaDB forgets at its start what it has received and not applied"
+                )
             return (
                 f"{pod} was not running for {BEFORE:.0f} s yet when that began, and a MariaDB forgets at its start "
                 "what it has received and not applied"

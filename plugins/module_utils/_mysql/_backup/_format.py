@@ -201,16 +201,20 @@ def covered(one: Manifest, flavour: str, history: History) -> bool:
 
 
 def continuing(found: t.Iterable[Manifest]) -> list[str]:
-    """Histories from which new binary logs may go on, the best first.
+    """Histories from which new binary logs may go on, the best first. The last continues the newest full backup.
 
-    The end of the newest ones leaves no gap for any older backup. Where no server reaches back to it, the end of the
-    newest full backup still continues that one.
+    As long as none does, the end of the newest ones leaves no gap for any older backup.
     """
     known = list(found)
     if not fulls(known):
         return []
-    ends = [one[-1].end for one in (slices(known), fulls(known)) if one]
-    return list(dict.fromkeys(ends))
+    newest = fulls(known)[-1]
+    linked = chain(newest, known)
+    if linked:
+        return [linked[-1].end]
+    end = newest.history(newest.end)
+    older = [one.end for one in slices(known)[-1:] if covered(one, newest.flavour, end)]
+    return list(dict.fromkeys([*older, newest.end]))
 
 
 def base_for(found: t.Iterable[Manifest], wanted: str, until: str) -> Manifest:
@@ -238,15 +242,19 @@ def base_for(found: t.Iterable[Manifest], wanted: str, until: str) -> Manifest:
     return early[-1]
 
 
+def gap(base: Manifest, linked: t.Sequence[Manifest], found: t.Iterable[Manifest]) -> str:
+    """What is told of newer binary logs of the same data that do not continue these; empty where there are none."""
+    last = linked[-1].until if linked else base.until
+    one = next((one for one in slices(found) if one.until > last and one.set_id == base.set_id), None)
+    return f" There is a gap before {one.backup}, which begins after {one.start or 'nothing'}." if one else ""
+
+
 def require_covered(base: Manifest, linked: t.Sequence[Manifest], found: t.Iterable[Manifest], until: str) -> None:
     """Whether this backup and the binary logs that continue it hold all that was before this time. Raises Failure."""
     last = linked[-1].until if linked else base.until
     if base.until <= until <= last:
         return
-    gap = next((one for one in slices(found) if one.until > last and one.set_id == base.set_id), None)
-    why = ""
-    if gap is not None:
-        why = f" There is a gap before {gap.backup}, which begins after {gap.start or 'nothing'}."
+    why = gap(base, linked, found)
     raise Failure(
         f"until: {base.backup} and the binary logs that continue it can be restored to any time from {base.until} to "
         f"{last}; found {until}.{why} Choose a time in between, or another backup."

@@ -36,10 +36,10 @@ def new_logs(
     ends = continuing(known)
     # After a failover that lost them nobody has the last transactions of a backup.
     shared = [end for end in ends if executed is None or executed.contains(parse(server.flavour, end))]
-    if not shared:
+    if ends[-1] not in shared:
         raise Failure(
-            f"{title}: the last backup leads to {ends[0] or 'nothing'}, and the primary lacks some of that. A failover "
-            "may have lost it, and its binary log does not continue that backup. Take a full backup (mode full)."
+            f"{title}: the last backup leads to {ends[-1] or 'nothing'}, and the primary lacks some of that. A "
+            "failover may have lost it, and its binary log does not continue that backup. Take a full backup (mode full)."
         )
     # What is committed from now on may be in them, or in the next file.
     until = server.now()

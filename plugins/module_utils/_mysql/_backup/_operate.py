@@ -17,6 +17,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._backup_places._opti
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place, Writing
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._scratch import living
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import FAILED, iso
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
@@ -66,13 +67,24 @@ def life(cluster: Cluster, target: Target) -> tuple[str, dict[str, t.Any]]:
 def require_programs(
     cluster: Cluster, namespace: str, pod: str, wanted: t.Iterable[str], title: str, instead: str
 ) -> None:
-    """Raises Failure where the image lacks one of these programs, before anything begins that needs it."""
-    found = execute(cluster, namespace, pod, programs.lacking(wanted))
+    """Before anything begins that needs them. Raises Failure where the image lacks one, and Gone."""
+    try:
+        found = execute(cluster, namespace, pod, programs.lacking(wanted))
+    except ApiError as error:
+        if error.forbidden:
+            raise
+        raise Gone(f"{namespace}/{pod} takes no commands ({error})") from error
     if found.rc == 0 and found.stdout.strip():
         raise Failure(
             f"{title}: the image of {pod} lacks {', '.join(found.stdout.split())}, which this needs. Use an image of "
             f"the same version that has it, or {instead}."
         )
+
+
+def require_reader(cluster: Cluster, namespace: str, pod: str, flavour: str, title: str) -> None:
+    """The same of what reads binary logs."""
+    instead = "restore the backup as it is (leave until out)"
+    require_programs(cluster, namespace, pod, [programs.reader(flavour)], title, instead)
 
 
 class Backup(Watched[Around]):

@@ -26,11 +26,12 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._form
     LAYOUT,
     base_for,
     chain,
+    gap,
     moment,
     needed,
     require_covered,
 )
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._operate import life, require_programs
+from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._operate import life, require_reader
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Alive, Ended, Gone
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import (
     CLEAR,
@@ -71,6 +72,8 @@ def source_of(params: t.Mapping[str, t.Any], cluster: Cluster, namespace: str, t
         require_covered(base, linked, found, until)
     # Without a time it is the backup as it is.
     slices = linked if last else needed(linked, until) if until > base.until else []
+    if last and (why := gap(base, linked, found)):
+        task.warn(f"{name}: newer binary logs cannot be restored.{why}")
     alive = Alive(task, name)
     alive.say(f"checking {base.backup}")
     for manifest in (base, *slices):
@@ -153,7 +156,10 @@ class Restore(Conversation[Around]):
         if step.action != CLEAR:
             self._note(server, observed, step.action, bool(observed.mark.get("scheduler")))
         if step.action == CLEAR:
-            self._require_reader(pod)
+            # What would be missed after the databases are gone is looked for before.
+            if self._wish.slices:
+                observer, flavour = self._observer, self._wish.base.flavour
+                require_reader(observer.cluster, observer.target.namespace, pod, flavour, self.title)
             self._clear(server, observed)
         elif step.action == LOAD:
             self._load(server, pod)
@@ -163,14 +169,6 @@ class Restore(Conversation[Around]):
             self._finish(server, observed)
         else:
             raise AssertionError(step.action)
-
-    def _require_reader(self, pod: str) -> None:
-        """Of binary logs. What would be missed after the databases are gone is looked for before."""
-        if not self._wish.slices:
-            return
-        observer, reader = self._observer, programs.reader(self._wish.base.flavour)
-        instead = "restore the backup as it is (leave until out)"
-        require_programs(observer.cluster, observer.target.namespace, pod, [reader], self.title, instead)
 
     def _clear(self, server: Server, observed: Around) -> None:
         scheduler = server.runs_events()

@@ -21,12 +21,12 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql import _recor
 from ansible_collections.stateful.kube.plugins.module_utils._mysql import _steps as steps_of_all
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._act import act
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _files as files
-from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _programs as programs
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup import _swap_plan as planning
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._operate import (
     RESTORING,
     life,
     require_programs,
+    require_reader,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe import Alive, Ended, Gone
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._restore_plan import FINISH, REPLAY, Around
@@ -116,8 +116,10 @@ class FilesRestore(Conversation[Around]):
     def _unpack(self, record: Record, ordinal: int) -> None:
         base, observer = self._wish.base, self._observer
         pod = record.primary
-        wanted = [*files.PROGRAMS[base.flavour], *([programs.reader(base.flavour)] if self._wish.slices else [])]
+        wanted = files.PROGRAMS[base.flavour]
         require_programs(observer.cluster, observer.target.namespace, pod, wanted, self.title, "restore a dump")
+        if self._wish.slices:
+            require_reader(observer.cluster, observer.target.namespace, pod, base.flavour, self.title)
         # The one that starts on the files runs none before they are complete.
         self._scheduler = self._work.server(ordinal).runs_events()
         root, replication = observer.credentials, observer.replication()

@@ -82,6 +82,11 @@ def test_a_lost_primary_is_replaced_when_its_commits_were_seen_to_wait() -> None
             WISH,
             "shop-1 was not running for 10 s yet when that began, and a MariaDB forgets",
         ),
+        (
+            answers(LOST, SILENT, mariadb(1, 4000.0), replica(2)),
+            dataclasses.replace(WISH, unheard=float("inf")),
+            "this autopilot has not heard of shop-0 since it started",
+        ),
     ],
 )
 def test_nobody_takes_over_where_something_could_be_lost(seen: Snapshot, wish: Wish, why: str) -> None:

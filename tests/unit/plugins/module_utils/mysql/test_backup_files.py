@@ -21,6 +21,7 @@ import typing as t
 import pytest
 
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import File
+from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
 from ansible_collections.stateful.kube.plugins.module_utils._mysql import _plan as ordinary
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._act import act
@@ -805,15 +806,19 @@ def test_what_reads_binary_logs_is_missed_before_anything_is_dropped(monkeypatch
     assert dropped == [WISH]
     assert len(looked) == 1
 
-    # A copy of files is missed as much, and so is what takes it.
-    def require(*all_: t.Any) -> None:
-        looked.append(all_[3])
-        raise Failure("lacks it")
-
-    monkeypatch.setattr(swapping, "require_programs", require)
+    # A copy of files is taken by other programs, which are looked for too.
+    monkeypatch.setattr(swapping, "require_programs", lambda *_all: None)
     files_run = Run(monkeypatch)
     files_run.of(REPLAYED)
-    with pytest.raises(Failure, match="lacks it"):
+    with pytest.raises(Failure, match="shop-0 lacks mysqlbinlog, which this needs"):
         files_run.act("unpack", HEALTHY)
-    assert "mysqlbinlog" in looked[-1]
     assert files_run.run == []
+
+
+def test_a_pod_that_goes_while_it_is_looked_at_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_all: t.Any) -> t.Any:
+        raise ApiError("no such pod", 404)
+
+    monkeypatch.setattr(operate, "execute", gone)
+    with pytest.raises(Gone, match="takes no commands"):
+        operate.require_reader(t.cast("t.Any", None), "shop", "shop-0", "mysql", "shop/shop")

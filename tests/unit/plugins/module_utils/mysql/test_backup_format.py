@@ -117,6 +117,12 @@ def test_a_new_log_continues_the_newest_one_and_else_the_newest_full() -> None:
     assert form.continuing([log(5, 9, 9)]) == []
     assert form.continuing([full(10, 10)]) == [gtids(10)]
     assert form.continuing([full(3, 3), log(3, 9, 9), full(10, 10)]) == [gtids(9), gtids(10)]
+    # Once something continues the newest full backup, that alone can be continued without leaving a part of it out.
+    assert form.continuing([full(3, 3), log(3, 9, 9)]) == [gtids(9)]
+    assert form.continuing([full(3, 3), log(3, 9, 9), log(3, 7, 12)]) == [gtids(9)]
+    assert form.continuing([full(8, 3), log(3, 7, 12)]) == [gtids(7), gtids(8)]
+    parted = dataclasses.replace(log(3, 7, 12), end=f"{gtids(7)},22222222-2222-2222-2222-222222222222:1")
+    assert form.continuing([full(8, 3), parted]) == [gtids(8)]
 
 
 def test_retention_keeps_the_logs_that_are_needed() -> None:

@@ -513,6 +513,14 @@ def test_a_gap_is_told_and_what_can_be_continued_is() -> None:
 def test_a_history_that_has_parted_continues_nothing() -> None:
     with pytest.raises(Failure, match=r"the primary lacks some of that"):
         new_logs(Binlog(*FILES), [made(end=f"{UUIDS[0]}:1-5,{UUIDS[1]}:1")])
+    # A failover lost what the binary logs have, or the newest full backup: none that is taken now would continue it.
+    lost = made(BINLOG, start=f"{UUIDS[0]}:1-3", end=f"{UUIDS[0]}:1-5,{UUIDS[1]}:1", minute=2)
+    with pytest.raises(Failure, match=r"the primary lacks some of that"):
+        new_logs(Binlog(*FILES), [made(end=f"{UUIDS[0]}:1-3"), lost])
+    newest = made(end=f"{UUIDS[0]}:1-9,{UUIDS[1]}:1", minute=3)
+    before = made(BINLOG, start=f"{UUIDS[0]}:1-3", end=f"{UUIDS[0]}:1-5", minute=2)
+    with pytest.raises(Failure, match=r"the primary lacks some of that"):
+        new_logs(Binlog(*FILES), [made(end=f"{UUIDS[0]}:1-3"), before, newest])
 
 
 def test_encrypted_files_are_not_copied() -> None:
