@@ -39,7 +39,8 @@ def new_logs(
     if ends[-1] not in shared:
         raise Failure(
             f"{title}: the last backup leads to {ends[-1] or 'nothing'}, and the primary lacks some of that. A "
-            "failover may have lost it, and its binary log does not continue that backup. Take a full backup (mode full)."
+            "failover may have lost it, and its binary log does not continue that backup. Take a full backup (mode "
+            "full)."
         )
     # What is committed from now on may be in them, or in the next file.
     until = server.now()
