@@ -17,7 +17,6 @@ from ansible_collections.stateful.kube.plugins.module_utils._backup_places._opti
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._place import Place, Writing
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._scratch import living
 from ansible_collections.stateful.kube.plugins.module_utils._backup_places._unit import FAILED, iso
-from ansible_collections.stateful.kube.plugins.module_utils._cluster._errors import ApiError
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._objects import Cluster
 from ansible_collections.stateful.kube.plugins.module_utils._cluster._pods import execute
 from ansible_collections.stateful.kube.plugins.module_utils._failure import Failure, NotYet
@@ -40,6 +39,7 @@ from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._pipe
     Ended,
     Gone,
     Pods,
+    taking_commands,
     unpacked,
 )
 from ansible_collections.stateful.kube.plugins.module_utils._mysql._backup._plan import Around, Wish, plan
@@ -64,27 +64,21 @@ def life(cluster: Cluster, target: Target) -> tuple[str, dict[str, t.Any]]:
     return _record.life(found), _record.restoring(found)
 
 
-def require_programs(
-    cluster: Cluster, namespace: str, pod: str, wanted: t.Iterable[str], title: str, instead: str
-) -> None:
+def require_programs(observer: Observer, pod: str, wanted: t.Iterable[str], instead: str) -> None:
     """Before anything begins that needs them. Raises Failure where the image lacks one, and Gone."""
-    try:
-        found = execute(cluster, namespace, pod, programs.lacking(wanted))
-    except ApiError as error:
-        if error.forbidden:
-            raise
-        raise Gone(f"{namespace}/{pod} takes no commands ({error})") from error
+    target = observer.target
+    with taking_commands(target.namespace, pod):
+        found = execute(observer.cluster, target.namespace, pod, programs.lacking(wanted))
     if found.rc == 0 and found.stdout.strip():
         raise Failure(
-            f"{title}: the image of {pod} lacks {', '.join(found.stdout.split())}, which this needs. Use an image of "
-            f"the same version that has it, or {instead}."
+            f"{target.namespace}/{target.name}: the image of {pod} lacks {', '.join(found.stdout.split())}, which this "
+            f"needs. Use an image of the same version that has it, or {instead}."
         )
 
 
-def require_reader(cluster: Cluster, namespace: str, pod: str, flavour: str, title: str) -> None:
+def require_reader(observer: Observer, pod: str, flavour: str) -> None:
     """The same of what reads binary logs."""
-    instead = "restore the backup as it is (leave until out)"
-    require_programs(cluster, namespace, pod, [programs.reader(flavour)], title, instead)
+    require_programs(observer, pod, [programs.reader(flavour)], "restore the backup as it is (leave until out)")
 
 
 class Backup(Watched[Around]):
@@ -243,10 +237,7 @@ class Backup(Watched[Around]):
         self, pod: str, server: Server, writer: Writing[Manifest], manifest: Manifest, observed: Around
     ) -> Manifest:
         observer, flavour = self._observer, server.flavour
-        wanted = files.PROGRAMS[flavour]
-        require_programs(
-            observer.cluster, observer.target.namespace, pod, wanted, self.title, "make a dump (method dump)"
-        )
+        require_programs(observer, pod, files.PROGRAMS[flavour], "make a dump (method dump)")
         databases = server.databases()
         unsafe = server.without_transactions(databases) if flavour != MARIADB else []
         if unsafe:

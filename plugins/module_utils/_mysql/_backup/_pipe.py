@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 import typing as t
@@ -32,6 +33,17 @@ class Ended(Exception):
 
 class Gone(Exception):
     """It, its server or the way to it went away in the middle."""
+
+
+@contextlib.contextmanager
+def taking_commands(namespace: str, pod: str) -> t.Iterator[None]:
+    """Raises Gone where the pod does not."""
+    try:
+        yield
+    except ApiError as exc:
+        if exc.forbidden:
+            raise
+        raise Gone(f"{namespace}/{pod} takes no commands ({exc})") from exc
 
 
 class Alive:
@@ -69,14 +81,12 @@ class Pods:
     def run(self, pod: str, command: t.Sequence[str], given: t.Iterable[bytes] = ()) -> t.Iterator[bytes]:
         """What it writes. Raises Ended and Gone."""
         try:
-            with Stream(self._cluster, self._namespace, pod, command, self.alive) as stream:
-                yield from stream.run(_after(self._password, given))
+            with taking_commands(self._namespace, pod):
+                stream = Stream(self._cluster, self._namespace, pod, command, self.alive)
+                with stream:
+                    yield from stream.run(_after(self._password, given))
         except Broken as exc:
             raise Gone(str(exc)) from exc
-        except ApiError as exc:
-            if exc.forbidden:
-                raise
-            raise Gone(f"{self._namespace}/{pod} takes no commands ({exc})") from exc
         found = statuses(stream.complaints)
         bad = [f"{name} with {status}" for name, status in found.items() if status]
         if stream.rc:

@@ -158,8 +158,7 @@ class Restore(Conversation[Around]):
         if step.action == CLEAR:
             # What would be missed after the databases are gone is looked for before.
             if self._wish.slices:
-                observer, flavour = self._observer, self._wish.base.flavour
-                require_reader(observer.cluster, observer.target.namespace, pod, flavour, self.title)
+                require_reader(self._observer, pod, self._wish.base.flavour)
             self._clear(server, observed)
         elif step.action == LOAD:
             self._load(server, pod)

@@ -116,10 +116,9 @@ class FilesRestore(Conversation[Around]):
     def _unpack(self, record: Record, ordinal: int) -> None:
         base, observer = self._wish.base, self._observer
         pod = record.primary
-        wanted = files.PROGRAMS[base.flavour]
-        require_programs(observer.cluster, observer.target.namespace, pod, wanted, self.title, "restore a dump")
+        require_programs(observer, pod, files.PROGRAMS[base.flavour], "restore a dump")
         if self._wish.slices:
-            require_reader(observer.cluster, observer.target.namespace, pod, base.flavour, self.title)
+            require_reader(observer, pod, base.flavour)
         # The one that starts on the files runs none before they are complete.
         self._scheduler = self._work.server(ordinal).runs_events()
         root, replication = observer.credentials, observer.replication()

@@ -821,4 +821,4 @@ def test_a_pod_that_goes_while_it_is_looked_at_is_looked_at_again(monkeypatch: p
 
     monkeypatch.setattr(operate, "execute", gone)
     with pytest.raises(Gone, match="takes no commands"):
-        operate.require_reader(t.cast("t.Any", None), "shop", "shop-0", "mysql", "shop/shop")
+        operate.require_reader(t.cast("t.Any", Run(monkeypatch)), "shop-0", "mysql")
